@@ -1,0 +1,8 @@
+# Arm MPS2 FPGA board, Cortex-M3 image AN385.
+set(VQ_BOARD_CFLAGS -mcpu=cortex-m3 -mthumb -mfloat-abi=soft)
+set(VQ_BOARD_MEMORY
+    VQ_FLASH_ORIGIN=0x00000000
+    VQ_FLASH_BYTES=0x400000
+    VQ_RAM_ORIGIN=0x20000000
+    VQ_RAM_BYTES=0x400000
+    VQ_STACK_BYTES=0x1000)

@@ -1,0 +1,35 @@
+"""The errors a user may meet, each with the exit status the command line gives it."""
+
+from __future__ import annotations
+
+
+class VqError(Exception):
+    """Base: `str(error)` is one line that says what, where and what would work."""
+
+    status = 2
+
+
+class UsageError(VqError):
+    """Bad usage: an unknown option, board, target or a bad input array."""
+
+
+class ModelError(VqError):
+    """A model file that cannot be read, or a model that is not supported."""
+
+
+class BudgetError(VqError):
+    """A check failed: the model does not fit the part, or an output differs from the host's."""
+
+    status = 1
+
+
+class ToolError(VqError):
+    """A system tool is missing; the message names it and how to install it."""
+
+    status = 3
+
+
+class DeviceError(VqError):
+    """The emulator, board or link failed: fault, time-out, lost connection."""
+
+    status = 4

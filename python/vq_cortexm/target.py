@@ -1,0 +1,160 @@
+"""Every fact about cores and boards: ISA features, memories, emulation, TVM target tags.
+
+TVM's own target object carries only what its registry knows (kind, mcpu, keys); everything else is
+looked up here by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from .errors import UsageError
+
+KIBI = 1024
+
+Emulation = Literal["qemu", "host"]
+
+
+@dataclass(frozen=True)
+class Core:
+    """An Arm Cortex-M core (or the host) as the kernels see it.
+
+    `cflags` are the machine flags of gcc; `has_dsp` means the Armv7E-M DSP instructions (SMLAD,
+    SXTB16, SSAT, USADA8); `has_fpu` single-precision VFP arithmetic.
+    """
+
+    name: str
+    cflags: tuple[str, ...]
+    has_dsp: bool = False
+    has_fpu: bool = False
+    models_cycles: bool = False
+    """Whether the emulator's cycle model applies (Cortex-M4); elsewhere instructions only."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A contiguous memory of a part: address and size in bytes."""
+
+    origin: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """A part with its core and memories, and how a program gets onto it."""
+
+    name: str
+    core: Core
+    flash: Memory
+    ram: Memory
+    emulation: Emulation
+    machine: str = ""
+    """QEMU's machine name."""
+    description: str = ""
+    stack_bytes: int = 4 * KIBI
+    """Reserved at the top of RAM; the linker script and the RAM budget both count it."""
+
+
+_M3 = Core("cortex-m3", ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft"))
+_M4F = Core(
+    "cortex-m4",
+    ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+    has_dsp=True,
+    has_fpu=True,
+    models_cycles=True,
+)
+_HOST = Core("host", (), has_fpu=True)
+
+CORES: dict[str, Core] = {core.name: core for core in (_M3, _M4F, _HOST)}
+
+_MPS2_FLASH = Memory(0x0000_0000, 4096 * KIBI)
+_MPS2_RAM = Memory(0x2000_0000, 4096 * KIBI)
+
+BOARDS: dict[str, Board] = {
+    board.name: board
+    for board in (
+        Board(
+            "mps2-an386",
+            _M4F,
+            _MPS2_FLASH,
+            _MPS2_RAM,
+            emulation="qemu",
+            machine="mps2-an386",
+            description="Arm MPS2 FPGA board, Cortex-M4F image AN386",
+        ),
+        Board(
+            "mps2-an385",
+            _M3,
+            _MPS2_FLASH,
+            _MPS2_RAM,
+            emulation="qemu",
+            machine="mps2-an385",
+            description="Arm MPS2 FPGA board, Cortex-M3 image AN385",
+        ),
+        Board(
+            "host",
+            _HOST,
+            Memory(0, 1 << 31),
+            Memory(0, 1 << 31),
+            emulation="host",
+            description="the same generated C, compiled for this computer",
+        ),
+    )
+}
+
+DEFAULT_TARGET = "vq-cortexm"
+DEFAULT_CORE = "cortex-m4"
+
+
+def board_by_name(name: str) -> Board:
+    """The board called `name`; UsageError names the known ones otherwise."""
+    if name in BOARDS:
+        return BOARDS[name]
+    raise UsageError(_unknown("board", name, BOARDS))
+
+
+def core_by_name(name: str) -> Core:
+    """The core called `name`, as in gcc's -mcpu; UsageError names the known ones otherwise."""
+    if name in CORES:
+        return CORES[name]
+    raise UsageError(_unknown("core", name, CORES))
+
+
+def _unknown(what: str, name: str, known: dict[str, Core] | dict[str, Board]) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}known: {', '.join(known)}"
+
+
+def core_of_target(target: object) -> Core:
+    """The core of a tag ("vq-cortexm", "vq-cortexm/cortex-m3", "vq-cortexm/mps2-an386") or of a
+    `tvm.target.Target` with our key; UsageError for anything else."""
+    if isinstance(target, str):
+        prefix, _, part = target.partition("/")
+        if prefix == DEFAULT_TARGET:
+            if not part:
+                return CORES[DEFAULT_CORE]
+            return BOARDS[part].core if part in BOARDS else core_by_name(part)
+        raise UsageError(f"target {target!r} is not ours; {_target_tags()}")
+    keys = [str(key) for key in getattr(target, "keys", [])]
+    if DEFAULT_TARGET not in keys:
+        raise UsageError(f"target {target} is not ours; {_target_tags()}")
+    attrs = getattr(target, "attrs", {})
+    return core_by_name(str(attrs.get("mcpu", DEFAULT_CORE)))
+
+
+def target_tags() -> dict[str, dict[str, object]]:
+    """TVM's target tags: kind `c` with the core's -mcpu and our key, by which it is known."""
+    cores = {DEFAULT_TARGET: CORES[DEFAULT_CORE]}
+    cores |= {f"{DEFAULT_TARGET}/{core.name}": core for core in CORES.values()}
+    cores |= {f"{DEFAULT_TARGET}/{board.name}": board.core for board in BOARDS.values()}
+    return {
+        tag: {"kind": "c", "keys": [DEFAULT_TARGET, "arm_cpu", "cpu"], "mcpu": core.name}
+        for tag, core in cores.items()
+    }
+
+
+def _target_tags() -> str:
+    return "known: " + ", ".join(target_tags())

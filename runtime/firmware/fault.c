@@ -1,0 +1,36 @@
+/* Any exception of the core ends the program, with one line that says where. */
+#include <stdint.h>
+
+#include "console.h"
+#include "vq/semihost.h"
+
+enum { STATUS_FAULT = 99 };
+
+#define CFSR (*(const volatile uint32_t *)0xe000ed28u)
+
+void vq_fault(void);
+_Noreturn void vq_report_fault(uint32_t pc, uint32_t lr);
+
+/* The core has pushed r0-r3, r12, lr, pc, xpsr. The stack pointer goes back to the top, as the
+ * fault may be an overflow of the stack. */
+__attribute__((naked)) void vq_fault(void) {
+    __asm__ volatile("mov r2, sp\n"
+                     "ldr r0, [r2, #24]\n"
+                     "ldr r1, [r2, #20]\n"
+                     "ldr r3, =__vq_stack_top\n"
+                     "mov sp, r3\n"
+                     "bl vq_report_fault\n"
+                     ".ltorg\n");
+}
+
+void vq_report_fault(uint32_t pc, uint32_t lr) {
+    const int32_t error = vq_console_error();
+    vq_put_text(error, "fault pc=");
+    vq_put_word(error, pc);
+    vq_put_text(error, " lr=");
+    vq_put_word(error, lr);
+    vq_put_text(error, " cfsr=");
+    vq_put_word(error, CFSR);
+    vq_put_text(error, "\n");
+    vq_semihost_exit(STATUS_FAULT);
+}

@@ -1,0 +1,28 @@
+/* What the generic firmware needs to know of a model; the generated vq_app.c says it. */
+#ifndef VQ_APP_H
+#define VQ_APP_H
+
+#include <stdint.h>
+
+/* One input or output of the model. */
+struct vq_tensor {
+    void *data;
+    uint32_t bytes;
+};
+
+struct vq_app {
+    const char *name;
+    const struct vq_tensor *inputs;
+    uint32_t input_count;
+    const struct vq_tensor *outputs;
+    uint32_t output_count;
+    /* One sample: the bytes of all inputs, in order, without gaps. */
+    const uint8_t *sample;
+    /* One inference from inputs to outputs; may overwrite the inputs. Returns 0 if all is well. */
+    int32_t (*run)(void);
+};
+
+/* The descriptor, with all pointers filled in. It stays valid for good. */
+const struct vq_app *vq_app_open(void);
+
+#endif

@@ -1,0 +1,22 @@
+#include "fake_layers.h"
+
+#include "fake.h"
+
+/* Initialised data of the model, beside the arena. */
+int8_t fake_divisor_shift = 2;
+
+void fake_scale(const int8_t *values, int8_t bias, int8_t *result) {
+    for (int32_t i = 0; i < FAKE_RESULT_BYTES; ++i) {
+        int32_t sum = ((values[i] * fake_weights[i]) >> fake_divisor_shift) + bias;
+        sum = sum > 127 ? 127 : sum;
+        sum = sum < -128 ? -128 : sum;
+        result[i] = (int8_t)sum;
+    }
+}
+
+void fake_use_stack(uint32_t bytes) {
+    volatile uint8_t frame[bytes];
+    for (uint32_t i = 0; i < bytes; ++i) {
+        frame[i] = (uint8_t)i;
+    }
+}

@@ -1,0 +1,163 @@
+"""Building images: sizes, boards, determinism, and what does not fit or compile."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from fake_model import APP, IO, WEIGHTS, replace, write_model
+from vq_cortexm.errors import BudgetError, ToolError, UsageError
+from vq_cortexm.micro.app import AppSpec, render_app
+from vq_cortexm.micro.cmake import BuildError, first_error
+from vq_cortexm.micro.firmware import Firmware, build_firmware
+from vq_cortexm.micro.toolchain import TOOLS, find_tool, tool_version
+from vq_cortexm.resources import resource_dir
+from vq_cortexm.target import BOARDS, Board
+
+M4 = BOARDS["mps2-an386"]
+EMULATED = [board for board in BOARDS.values() if board.emulation == "qemu"]
+
+
+def test_sizes_are_the_models_alone(firmware: Firmware) -> None:
+    sizes = firmware.sizes
+    assert {symbol.name: symbol.part for symbol in sizes.symbols} == {
+        "tvmgen_fake_map_io": "text",
+        "tvmgen_fake_run": "text",
+        "fake_scale": "text",
+        "fake_use_stack": "text",
+        "fake_weights": "rodata",
+        "arena": "arena",
+        "fake_divisor_shift": "data",
+    }
+    functions = [symbol.size_bytes for symbol in sizes.symbols if symbol.part == "text"]
+    assert sum(functions) <= sizes.text < sum(functions) + 4 * len(functions)
+    assert len(WEIGHTS) <= sizes.rodata <= len(WEIGHTS) + 3
+    assert sizes.arena == 48
+    assert 1 <= sizes.data <= 8
+
+
+def test_symbols_by_address_without_thumb_bit(firmware: Firmware) -> None:
+    addresses = [symbol.address for symbol in firmware.sizes.symbols]
+    assert addresses == sorted(addresses)
+    assert all(s.address % 2 == 0 for s in firmware.sizes.symbols if s.part == "text")
+    ram = firmware.board.ram
+    for symbol in firmware.sizes.symbols:
+        assert (symbol.address >= ram.origin) == (symbol.part in ("arena", "data"))
+
+
+def test_same_sources_same_bytes(tmp_path: Path) -> None:
+    images = []
+    for name in ("one", "somewhere else/with a longer path"):
+        model = write_model(tmp_path / name / "model")
+        # a path that got into the image would change this number
+        replace(model / "fake_run.c", "return 7;", "return (int32_t)sizeof __FILE__;")
+        images.append(build_firmware(model, M4, tmp_path / name / "build", APP).elf.read_bytes())
+    assert images[0] == images[1]
+    assert str(tmp_path).encode() not in images[0]
+
+
+def test_a_second_build_follows_the_sources(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    before = build_firmware(model, M4, tmp_path / "build", APP)
+    replace(model / "fake_run.c", "#define FAKE_ARENA_BYTES 48", "#define FAKE_ARENA_BYTES 96")
+    after = build_firmware(model, M4, tmp_path / "build", APP)
+    assert (before.sizes.arena, after.sizes.arena) == (48, 96)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("fake_weights.c", "BYTES 15", "BYTES 0x400000", r"\d+ bytes too many for its FLASH"),
+        ("fake_run.c", "BYTES 48", "0x400000 - 0x1000", r"\d+ bytes too many for its RAM"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
+    model = write_model(tmp_path / "model")
+    replace(model / file, old, new if new.startswith("BYTES") else f"BYTES ({new})")
+    with pytest.raises(BudgetError, match=f"^fake does not fit mps2-an386: {message}") as caught:
+        build_firmware(model, M4, tmp_path / "build", APP)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_compile(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    replace(model / "fake_layers.c", "int32_t sum =", "int32_t total =")
+    with pytest.raises(BuildError, match=r"fake_layers\.c:\d+:\d+: error: 'sum' undeclared"):
+        build_firmware(model, M4, tmp_path / "build", APP)
+    assert "'sum' undeclared" in (tmp_path / "build" / "build.log").read_text()
+
+
+def test_what_does_not_link(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    # the heap is out of bounds: it needs an operating system's calls
+    replace(model / "fake_run.c", "return 7;", "return malloc(7) != NULL;")
+    replace(model / "fake_run.c", "#include <string.h>", "#include <stdlib.h>\n#include <string.h>")
+    with pytest.raises(BuildError, match="undefined reference to `_sbrk'"):
+        build_firmware(model, M4, tmp_path / "build", APP)
+
+
+def test_no_firmware_for_the_host(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'host' takes no firmware"):
+        build_firmware(tmp_path, BOARDS["host"], tmp_path / "build", APP)
+
+
+def test_sample_of_a_wrong_size() -> None:
+    with pytest.raises(ValueError, match="the sample of fake has 3 bytes, its inputs 17"):
+        render_app(AppSpec(IO, bytes(3)))
+
+
+def test_a_missing_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for tool in TOOLS:
+        with pytest.raises(ToolError, match=rf"^{tool} not found on PATH; .* apt install ") as e:
+            find_tool(tool)
+        assert e.value.status == 3
+
+
+@pytest.mark.parametrize("program", TOOLS)
+def test_tool_versions(program: str) -> None:
+    assert re.fullmatch(r"\d+(\.\d+)+", tool_version(program))
+
+
+def test_the_telling_line_of_a_log() -> None:
+    log = "CMake Error at x\nninja: error: y\nld: region `RAM' overflowed by 8 bytes\n"
+    assert first_error(log) == "ld: region `RAM' overflowed by 8 bytes"
+    assert first_error(log + "a.c:1:2: error: z\n") == "a.c:1:2: error: z"
+    assert first_error("stopped\n") == "stopped"
+    assert first_error("") == "the build said nothing"
+
+
+@pytest.mark.parametrize("board", EMULATED, ids=lambda board: board.name)
+def test_presets_say_what_target_says(board: Board) -> None:
+    preset = (resource_dir("cmake") / "boards" / f"{board.name}.cmake").read_text()
+    cflags = re.search(r"set\(VQ_BOARD_CFLAGS ([^)]*)\)", preset)
+    assert cflags is not None
+    assert tuple(cflags.group(1).split()) == board.core.cflags
+    memory = {name: int(value, 16) for name, value in re.findall(r"(VQ_\w+)=(0x\w+)", preset)}
+    assert memory == {
+        "VQ_FLASH_ORIGIN": board.flash.origin,
+        "VQ_FLASH_BYTES": board.flash.size_bytes,
+        "VQ_RAM_ORIGIN": board.ram.origin,
+        "VQ_RAM_BYTES": board.ram.size_bytes,
+        "VQ_STACK_BYTES": board.stack_bytes,
+    }
+
+
+@pytest.mark.parametrize("board", EMULATED, ids=lambda board: board.name)
+def test_runtime_compiles_without_warnings(board: Board, tmp_path: Path) -> None:
+    runtime = resource_dir("runtime")
+    (tmp_path / "vq_app.c").write_text(render_app(APP))
+    subprocess.run(
+        [
+            find_tool("arm-none-eabi-gcc"),
+            *board.core.cflags,
+            *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wundef", "-Werror"),
+            *(f"-I{runtime / 'include'}", f"-I{write_model(tmp_path / 'model')}", "-c"),
+            *sorted((runtime / "firmware").glob("*.c")),
+            tmp_path / "vq_app.c",
+        ],
+        cwd=tmp_path,
+        check=True,
+    )
