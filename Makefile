@@ -1,0 +1,48 @@
+# Every target sets up what it needs first (scripts/setup.sh): system tools and .venv.
+# A failed set-up shows as "Error 3"; make's own exit status is 2 for any failure.
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
+C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
+
+.PHONY: demo test verify format setup lint types c-format unit slow clean distclean
+
+demo: setup
+	$(BIN)/python examples/digits/demo.py
+
+test: lint types c-format unit
+
+# `make test`, the slow tests, and the record of both in docs/verify.md.
+verify: setup
+	$(BIN)/python scripts/verify.py
+
+format: setup
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+	$(BIN)/clang-format -i $(C_FILES)
+
+setup:
+	@scripts/setup.sh
+
+lint: setup
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: setup
+	$(BIN)/python -m mypy
+
+c-format: setup
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+unit: setup
+	$(PYTEST) -m "not slow"
+
+slow: setup
+	$(PYTEST) -m slow
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
