@@ -1,0 +1,22 @@
+"""vq-cortexm: quantized CNNs to Cortex-M firmware, an Apache TVM backend."""
+
+from __future__ import annotations
+
+from . import frontend, transform
+from ._version import __version__
+from .build import build
+from .compat import register_target_tags
+from .compiled_model import CompiledModel, RunResult
+from .target import BOARDS, target_tags
+
+register_target_tags(target_tags())
+
+__all__ = [
+    "BOARDS",
+    "CompiledModel",
+    "RunResult",
+    "__version__",
+    "build",
+    "frontend",
+    "transform",
+]

@@ -1,0 +1,206 @@
+"""The C library of a program: every file as text, ready to be written.
+
+    <model>.h           public: tvmgen_<model>_run, sizes        <model>_run.c      arena, executor
+    <model>_layers.h    internal prototypes                      <model>_layers.c   the kernels
+    vq_inline.h         arithmetic helpers                       <model>_weights.c  constants
+
+The text depends on nothing but the program, the plan and the options: the same model gives the
+same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..codegen.c_printer import c_type, print_function, print_prototype
+from ..resources import resource_dir
+from .plan import MemoryPlan
+from .program import Argument, Constant, Program, Step, Tensor
+
+_VALUES_PER_LINE = 16
+
+
+@dataclass(frozen=True)
+class LibraryOptions:
+    """What the user chose: C identifier of the model, who owns inputs and outputs."""
+
+    model: str
+    caller_io: bool
+    banner: str
+    """One line for the head of every file: tool, version, options."""
+
+
+def render_library(program: Program, plan: MemoryPlan, options: LibraryOptions) -> dict[str, str]:
+    """File name → text of the whole library, `CMakeLists.txt` included."""
+    return _Renderer(program, plan, options).files()
+
+
+def function_symbols(program: Program, model: str) -> dict[str, str]:
+    """C symbol of every function of the program: named after the first layer that uses it."""
+    symbols: dict[str, str] = {}
+    for step in program.steps:
+        symbols.setdefault(step.function, f"tvmgen_{model}_{step.layer}")
+    return symbols
+
+
+class _Renderer:
+    """The values that several templates share."""
+
+    def __init__(self, program: Program, plan: MemoryPlan, options: LibraryOptions) -> None:
+        self.program = program
+        self.plan = plan
+        self.options = options
+        self.symbols = function_symbols(program, options.model)
+        self.environment = Environment(
+            loader=FileSystemLoader(resource_dir("codegen")),
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+        )
+
+    def files(self) -> dict[str, str]:
+        model = self.options.model
+        sources = [f"{model}_run.c", f"{model}_layers.c", f"{model}_weights.c"]
+        constants = [self._constant(c) for c in self.program.constants]
+        shared = {
+            "model": model,
+            "banner": self.options.banner,
+            "caller_io": self.options.caller_io,
+            "arena_bytes": max(self.plan.arena_bytes, 4),
+            "lower_bound_bytes": self.plan.lower_bound_bytes,
+            "inputs": [self._border(t, t.name) for t in self.program.inputs],
+            "outputs": [
+                self._border(t, name)
+                for t, name in zip(self.program.outputs, self.program.output_names, strict=True)
+            ],
+            "constants": constants,
+            "functions": self._functions(),
+            "prototypes": self._prototypes(),
+            "steps": [self._step(s) for s in self.program.steps],
+            "plan_lines": self._plan_lines(),
+            "sources": sources,
+        }
+        templates = {
+            f"{model}.h": "model.h.j2",
+            f"{model}_layers.h": "model_layers.h.j2",
+            sources[0]: "model_run.c.j2",
+            sources[1]: "model_layers.c.j2",
+            sources[2]: "model_weights.c.j2",
+            "CMakeLists.txt": "CMakeLists.txt.j2",
+        }
+        files = {
+            name: self.environment.get_template(template).render(shared)
+            for name, template in templates.items()
+        }
+        inline = resource_dir("runtime") / "include" / "vq_inline.h"
+        return {**files, inline.name: inline.read_text(encoding="utf-8")}
+
+    def _border(self, tensor: Tensor, member: str) -> dict[str, Any]:
+        """An input or output: its member of the header's struct and its place in the arena."""
+        kind = "inputs" if tensor in self.program.inputs else "outputs"
+        position = (
+            self.program.inputs.index(tensor)
+            if kind == "inputs"
+            else self.program.outputs.index(tensor)
+        )
+        described = self.program.quantization.get(kind, [])
+        params = described[position] if position < len(described) else {}
+        meaning = "x".join(map(str, tensor.shape)) or "scalar"
+        if params:
+            meaning += f", real = {params['scale']:.9g} * (q - {params['zero_point']})"
+        place = "" if self.options.caller_io else self._place(tensor.storage, tensor.dtype)
+        return {
+            "member": member,
+            "c_type": c_type(tensor.dtype),
+            "size_bytes": tensor.size_bytes,
+            "meaning": meaning,
+            "place": place,
+        }
+
+    def _place(self, storage: str, dtype: str) -> str:
+        offset = self.plan.offset(storage)
+        where = f"(arena + {offset})"
+        if dtype == "uint8":
+            return where
+        through = "" if dtype == "int8" else "(void *)"
+        return f"({c_type(dtype)} *){through}{where}"
+
+    def _argument(self, argument: Argument, dtype: str) -> str:
+        if argument.is_constant:
+            return self._symbol(argument.name)
+        if self.options.caller_io:
+            for kind, tensors, names in (
+                ("inputs", self.program.inputs, [t.name for t in self.program.inputs]),
+                ("outputs", self.program.outputs, self.program.output_names),
+            ):
+                for tensor, name in zip(tensors, names, strict=True):
+                    if tensor.storage == argument.name:
+                        return f"{kind}->{name}"
+        return self._place(argument.name, dtype)
+
+    def _symbol(self, constant: str) -> str:
+        return f"tvmgen_{self.options.model}_{constant}"
+
+    def _step(self, step: Step) -> dict[str, Any]:
+        params = self.program.functions[step.function].function.params
+        return {
+            "comment": f"{step.layer}: {step.op}, {step.macs} MACs",
+            "symbol": self.symbols[step.function],
+            "arguments": [
+                self._argument(argument, str(param.dtype))
+                for argument, param in zip(step.arguments, params, strict=True)
+            ],
+        }
+
+    def _functions(self) -> list[dict[str, str]]:
+        result = []
+        for name, symbol in self.symbols.items():
+            users = [s.layer for s in self.program.steps if s.function == name]
+            lowered = self.program.functions[name]
+            text = print_function(lowered.function, symbol, self._may_alias(name))
+            result.append({"comment": ", ".join(users), "text": text})
+        return result
+
+    def _prototypes(self) -> list[str]:
+        return [
+            print_prototype(self.program.functions[name].function, symbol, self._may_alias(name))
+            for name, symbol in self.symbols.items()
+        ]
+
+    def _may_alias(self, name: str) -> frozenset[int]:
+        """Parameters that share storage in some call: the output and inputs it may replace."""
+        lowered = self.program.functions[name]
+        inplace = [int(i) for i in lowered.function.attrs.get("vq.inplace", [])]
+        if not inplace:
+            return frozenset()
+        output = len(lowered.function.params) - len(lowered.scratch) - 1
+        return frozenset([*inplace, output])
+
+    def _constant(self, constant: Constant) -> dict[str, Any]:
+        value = constant.value
+        flat = [_literal(v) for v in value.reshape(-1)]
+        rows = range(0, len(flat), _VALUES_PER_LINE)
+        return {
+            "symbol": self._symbol(constant.name),
+            "c_type": c_type(str(value.dtype)),
+            "length": value.size,
+            "comment": "x".join(map(str, value.shape)),
+            "lines": [", ".join(flat[i : i + _VALUES_PER_LINE]) for i in rows],
+        }
+
+    def _plan_lines(self) -> list[str]:
+        lines = []
+        for placement in sorted(self.plan.placements, key=lambda p: (p.offset, p.storage.first)):
+            storage = placement.storage
+            span = f"{placement.offset}..{placement.end - 1}"
+            lines.append(f"{span:<14}{storage.first}..{storage.last:<8} {storage.name}")
+        return lines
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (float, np.floating)):
+        return float(value).hex() + "f"
+    return "INT32_MIN" if int(value) == -(2**31) else str(int(value))

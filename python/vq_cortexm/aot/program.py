@@ -1,0 +1,255 @@
+"""A lowered module as a straight-line program: steps, tensors and the storage behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relax
+
+from ..codegen.lower import LoweredFunction
+from ..compat import (
+    Expr,
+    IRModule,
+    constant_value,
+    dtype_of,
+    is_constant,
+    op_name,
+    shape_of,
+)
+from ..errors import ModelError
+
+Role = Literal["input", "output", "intermediate", "scratch"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the program; views (reshapes) share the `storage` of what they view."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    storage: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its elements."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A read-only array of the weights file, with the name of its layer and purpose."""
+
+    name: str
+    value: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a step passes: a tensor's storage or a constant, by name."""
+
+    name: str
+    is_constant: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a generated function; `function` is its key in the module.
+
+    The output may take the storage of the tensors in `inplace`. `arguments` are in the order of
+    the function's parameters, scratch last.
+    """
+
+    layer: str
+    op: str
+    function: str
+    arguments: tuple[Argument, ...]
+    inputs: tuple[str, ...]
+    output: str
+    scratch: tuple[str, ...]
+    inplace: tuple[str, ...]
+    macs: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Memory that the planner places: live from step `first` to step `last`, both included."""
+
+    name: str
+    role: Role
+    size_bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything the planner and the emitter need."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    output_names: tuple[str, ...]
+    steps: tuple[Step, ...]
+    storages: tuple[Storage, ...]
+    constants: tuple[Constant, ...]
+    functions: Mapping[str, LoweredFunction]
+    quantization: Mapping[str, Any]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(step.macs for step in self.steps)
+
+
+def extract_program(module: IRModule, functions: Mapping[str, LoweredFunction]) -> Program:
+    """The program of a module that `LowerToTIR` made; `functions` are its lowered PrimFuncs."""
+    return _Extractor(module, functions).run()
+
+
+class _Extractor:
+    """Walks the bindings once, numbering the steps."""
+
+    def __init__(self, module: IRModule, functions: Mapping[str, LoweredFunction]) -> None:
+        self.main = module["main"]
+        self.functions = functions
+        self.attrs = self.main.attrs
+        self.tensors: dict[Expr, Tensor] = {}
+        self.roles: dict[str, Role] = {}
+        self.sizes: dict[str, int] = {}
+        self.lifetimes: dict[str, tuple[int, int]] = {}
+        self.steps: list[Step] = []
+        self.constants: list[Constant] = []
+        self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def run(self) -> Program:
+        for parameter in self.main.params:
+            self._define(parameter, str(parameter.name), "input", step=0)
+        for block in self.main.body.blocks:
+            for binding in block.bindings:
+                self._bind(binding.var, binding.value)
+        outputs = self._outputs()
+        storages = tuple(
+            Storage(name, self.roles[name], self.sizes[name], *self.lifetimes[name])
+            for name in self.sizes
+        )
+        return Program(
+            tuple(self.tensors[p] for p in self.main.params),
+            outputs,
+            self._output_names(len(outputs)),
+            tuple(self.steps),
+            storages,
+            tuple(self.constants),
+            self.functions,
+            _plain(self.attrs.get("vq.quantization", {})),
+        )
+
+    def _define(self, var: Expr, name: str, role: Role, step: int) -> Tensor:
+        tensor = Tensor(name, shape_of(var), dtype_of(var), name)
+        self.tensors[var] = tensor
+        self._allocate(name, tensor.size_bytes, role, step)
+        return tensor
+
+    def _allocate(self, name: str, size_bytes: int, role: Role, step: int) -> None:
+        self.roles[name], self.sizes[name] = role, size_bytes
+        self.lifetimes[name] = (step, step)
+
+    def _use(self, tensor: Tensor, step: int) -> None:
+        first, last = self.lifetimes[tensor.storage]
+        self.lifetimes[tensor.storage] = (first, max(last, step))
+
+    def _bind(self, var: Expr, value: Expr) -> None:
+        if isinstance(value, relax.Tuple):
+            return
+        if value in self.tensors:
+            self.tensors[var] = self.tensors[value]
+        elif op_name(value) == "vq.reshape":
+            viewed = self.tensors[value.args[0]]
+            name = str(var.name)
+            self.tensors[var] = Tensor(name, shape_of(var), dtype_of(var), viewed.storage)
+        elif op_name(value) == "relax.call_tir":
+            self._call(var, value)
+        else:
+            raise ModelError(f"{op_name(value) or value} was not lowered to a kernel")
+
+    def _call(self, var: Expr, value: Expr) -> None:
+        step, layer = len(self.steps), str(var.name)
+        function = str(value.args[0].name_hint)
+        lowered = self.functions[function]
+        arguments: list[Argument] = []
+        inputs: list[Tensor] = []
+        for position, arg in enumerate(value.args[1].fields):
+            if is_constant(arg):
+                purpose = str(lowered.function.params[position].name)
+                arguments.append(Argument(self._constant(f"{layer}_{purpose}", arg), True))
+            else:
+                tensor = self.tensors[arg]
+                self._use(tensor, step)
+                inputs.append(tensor)
+                arguments.append(Argument(tensor.storage, False))
+        output = self._define(var, layer, "intermediate", step)
+        arguments.append(Argument(output.storage, False))
+        scratch = []
+        for buffer in lowered.scratch:
+            name = f"{layer}_{buffer.name}"
+            self._allocate(name, buffer.size_bytes, "scratch", step)
+            arguments.append(Argument(name, False))
+            scratch.append(name)
+        allowed = [int(i) for i in lowered.function.attrs.get("vq.inplace", [])]
+        facts = self.attrs["vq.layers"][layer]
+        self.steps.append(
+            Step(
+                layer,
+                str(facts["op"]),
+                function,
+                tuple(arguments),
+                tuple(t.storage for t in inputs),
+                output.storage,
+                tuple(scratch),
+                tuple(inputs[i].storage for i in allowed),
+                int(facts["macs"]),
+            )
+        )
+
+    def _constant(self, name: str, expr: Expr) -> str:
+        """The constant's name; equal arrays are stored once."""
+        value = constant_value(expr)
+        key = (str(value.dtype), value.shape, value.tobytes())
+        if key not in self.known:
+            self.known[key] = name
+            self.constants.append(Constant(name, value))
+        return self.known[key]
+
+    def _outputs(self) -> tuple[Tensor, ...]:
+        result = self.main.body.body
+        bound = {b.var: b.value for block in self.main.body.blocks for b in block.bindings}
+        while result in bound and result not in self.tensors:
+            result = bound[result]
+        fields = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        tensors = tuple(self.tensors[field] for field in fields)
+        for tensor in tensors:
+            self._use(tensor, len(self.steps))
+            if self.roles[tensor.storage] != "intermediate":
+                raise ModelError(f"the output {tensor.name!r} is an input or another output")
+            self.roles[tensor.storage] = "output"
+        return tensors
+
+    def _output_names(self, count: int) -> tuple[str, ...]:
+        names = [str(n) for n in self.attrs.get("vq.output_names", [])]
+        if len(names) != count:
+            names = ["output"] if count == 1 else [f"output{i}" for i in range(count)]
+        taken = {self.tensors[p].name for p in self.main.params}
+        return tuple(f"{name}_out" if name in taken else name for name in names)
+
+
+def _plain(value: Any) -> Any:
+    """TVM containers as Python's own."""
+    if hasattr(value, "items"):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (int, float, str)):
+        return value
+    return [_plain(v) for v in value]

@@ -1,0 +1,174 @@
+"""The command `vq-cortexm`: results to stdout, messages to stderr, statuses as in `errors`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from ._version import __version__
+from .errors import VqError
+
+_MODEL = click.argument("model", type=click.Path(path_type=Path))
+_ROUNDINGS = click.Choice(["single", "double", "float"])
+
+
+def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every verb which builds a model takes."""
+    for option in reversed(
+        [
+            click.option("--target", help="core or board tag, e.g. vq-cortexm/cortex-m3"),
+            click.option("--board", help="see `vq-cortexm boards`"),
+            click.option("--rounding", type=_ROUNDINGS, default="single", show_default=True),
+            click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
+            click.option("--name", help="C identifier of the model; default: the file's name"),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where the samples come from, and how the result is printed."""
+    for option in reversed(
+        [
+            click.option("--input", "input_file", type=click.Path(path_type=Path)),
+            click.option("--random", "count", type=click.IntRange(1), help="number of samples"),
+            click.option("--seed", type=int, default=1, show_default=True),
+            click.option("--timeout", type=float, default=120.0, help="seconds for the emulator"),
+            click.option("--json", "as_json", is_flag=True, help="one JSON object"),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vq-cortexm")
+@click.option("--debug", is_flag=True, help="tracebacks instead of one-line errors")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Quantized CNNs to Cortex-M firmware."""
+    context.obj = {"debug": debug}
+
+
+@cli.command("compile")
+@_MODEL
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+@build_options
+def compile_(model: Path, output: Path, board: str | None, **options: Any) -> None:
+    """Write the C library, metadata and report of MODEL; with --board also firmware.elf."""
+    from .session import compile_model
+
+    compiled, resolved = compile_model(model, board=board, **options)
+    if resolved is not None:
+        compiled.check_core(resolved)
+        compiled.check_budget(resolved)
+    compiled.export(output)
+    if resolved is not None and resolved.emulation != "host":
+        compiled.export_firmware(output, resolved)
+    from .report.tables import print_plan
+
+    print_plan(compiled, Console(stderr=True))
+    click.echo(output)
+
+
+@cli.command()
+@_MODEL
+@run_options
+@click.option("--check", is_flag=True, help="compare with the exact reference; status 1 if not")
+@build_options
+def run(model: Path, check: bool, **options: Any) -> None:
+    """Compile MODEL and run it on a board (the emulator, or this computer: --board host)."""
+    _execute(model, check, with_outputs=True, options=options)
+
+
+@cli.command()
+@_MODEL
+@run_options
+@build_options
+def profile(model: Path, **options: Any) -> None:
+    """Instructions, modelled cycles, flash and RAM of MODEL, layer by layer."""
+    _execute(model, check=False, with_outputs=False, options=options)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True)
+def boards(as_json: bool) -> None:
+    """The boards that are known, with their cores and memories."""
+    from .report.tables import boards_table, describe_boards
+
+    if as_json:
+        click.echo(json.dumps(describe_boards()))
+    else:
+        Console().print(boards_table())
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True)
+def doctor(as_json: bool) -> None:
+    """Check this computer: system tools and packages, with their versions."""
+    from .doctor import diagnose, diagnosis_table
+
+    findings = diagnose()
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings]))
+    else:
+        Console().print(diagnosis_table(findings))
+    if any(finding.version is None for finding in findings):
+        sys.exit(3)
+
+
+def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, Any]) -> None:
+    from .report.json import describe_run
+    from .report.tables import print_run
+    from .session import choose_samples, compile_model
+
+    taken = {key: options.pop(key) for key in ("input_file", "count", "seed", "timeout", "as_json")}
+    options["board"] = options["board"] or "mps2-an386"
+    compiled, board = compile_model(model, **options)
+    assert board is not None
+    samples = choose_samples(compiled, taken["input_file"], taken["count"], taken["seed"])
+    result = compiled.run(samples, board, check=check, timeout_seconds=taken["timeout"])
+    if taken["as_json"]:
+        click.echo(json.dumps(describe_run(compiled, result, with_outputs)))
+    else:
+        print_run(compiled, result, Console())
+    if result.bit_exact is False:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point: one line and a status for everything that can go wrong."""
+    debug = "--debug" in sys.argv
+    try:
+        cli.main(standalone_mode=False)
+    except VqError as error:
+        _fail(str(error), error.status, debug)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130, debug)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        where = "run again with `vq-cortexm --debug` for the traceback"
+        _fail(f"internal error: {type(error).__name__}: {_first_line(error)}; {where}", 2, debug)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+
+
+def _fail(message: str, status: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"vq-cortexm: error: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""TIR → C: lowering with scratch hoisted to parameters, and the printer."""

@@ -1,0 +1,374 @@
+"""A compiled model: its C sources, its memory plan, and the ways to run it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import target as targets
+from ._version import __version__
+from .aot.library import function_symbols
+from .aot.plan import MemoryPlan
+from .aot.program import Program, Tensor
+from .compat import IRModule, save_module
+from .errors import BudgetError, UsageError
+from .micro.app import AppSpec, IoTensor, ModelIo
+from .micro.firmware import build_firmware
+from .micro.runner import DeviceRun, run_on_board
+from .reference import run_reference
+from .report.layers import LayerReport, describe_layers, median
+from .samples import random_samples
+from .target import Board, Core
+
+Sample = Sequence[NDArray[Any]]
+MODULE_FILE = "module.json"
+"""The folded module inside an exported folder, from which it can be compiled again."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `build` was asked for."""
+
+    name: str
+    core: Core
+    rounding: str
+    io: str
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Outputs of a run on a board.
+
+    `outputs[sample][output]`; `bit_exact` is None where nothing was compared. `instructions` and
+    `cycles` (modelled; None where the core has no model) are medians over the inferences.
+    """
+
+    board: Board
+    outputs: tuple[tuple[NDArray[Any], ...], ...]
+    bit_exact: bool | None
+    layers: tuple[LayerReport, ...]
+    instructions: int | None
+    cycles: int | None
+    flash: Mapping[str, int]
+    ram: Mapping[str, int]
+
+
+class CompiledModel:
+    """What `build` returns. Immutable; its folders for builds are made on demand."""
+
+    def __init__(
+        self,
+        options: BuildOptions,
+        module: IRModule,
+        program: Program,
+        plan: MemoryPlan,
+        sources: Mapping[str, str],
+    ) -> None:
+        self.options = options
+        self.module = module
+        """The folded Relax module of `vq.*` operators."""
+        self.program = program
+        self.plan = plan
+        self.sources = dict(sources)
+
+    @property
+    def name(self) -> str:
+        """The C identifier of the model."""
+        return self.options.name
+
+    @property
+    def model_io(self) -> ModelIo:
+        """Names and sizes of inputs and outputs, as the generated header has them."""
+        inputs = tuple(IoTensor(t.name, t.size_bytes) for t in self.program.inputs)
+        outputs = tuple(
+            IoTensor(name, t.size_bytes)
+            for name, t in zip(self.program.output_names, self.program.outputs, strict=True)
+        )
+        return ModelIo(self.name, inputs, outputs, self.options.io == "caller")
+
+    @cached_property
+    def _symbols(self) -> dict[str, str]:
+        return function_symbols(self.program, self.name)
+
+    @cached_property
+    def app(self) -> AppSpec:
+        """The firmware's glue: its own sample is the first of seed 1."""
+        sample = random_samples(self.program.inputs, 1, seed=1)[0]
+        return AppSpec(self.model_io, b"".join(a.tobytes() for a in sample))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What `metadata.json` says: interface, memory plan, layers, checksums."""
+        program = self.program
+        return {
+            "producer": "vq-cortexm",
+            "version": __version__,
+            "model": self.name,
+            "core": self.options.core.name,
+            "rounding": self.options.rounding,
+            "io": self.options.io,
+            "inputs": _describe_tensors(program.inputs, None, program.quantization["inputs"]),
+            "outputs": _describe_tensors(
+                program.outputs, program.output_names, program.quantization["outputs"]
+            ),
+            "memory": {
+                "arena_bytes": self.plan.arena_bytes,
+                "lower_bound_bytes": self.plan.lower_bound_bytes,
+                "constants_bytes": sum(c.value.nbytes for c in program.constants),
+                "plan": [
+                    {
+                        "storage": p.storage.name,
+                        "role": p.storage.role,
+                        "offset": p.offset,
+                        "size_bytes": p.storage.size_bytes,
+                        "first_step": p.storage.first,
+                        "last_step": p.storage.last,
+                    }
+                    for p in self.plan.placements
+                ],
+            },
+            "layers": [
+                {"name": s.layer, "op": s.op, "macs": s.macs, "function": s.function}
+                for s in program.steps
+            ],
+            "files": {
+                name: hashlib.sha256(text.encode()).hexdigest()
+                for name, text in sorted(self.sources.items())
+            },
+        }
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Static facts: MACs, arena against its lower bound, constants, layers."""
+        memory = {k: v for k, v in self.metadata["memory"].items() if k != "plan"}
+        return {
+            "model": self.name,
+            "core": self.options.core.name,
+            "macs": self.program.macs,
+            **memory,
+            "layers": [vars(layer) for layer in describe_layers(self.program, self.name)],
+        }
+
+    def export(self, directory: str | Path) -> Path:
+        """Writes the C library, `metadata.json` and `report.json` into `directory`.
+
+        Each file appears whole or not at all. Raises UsageError if the folder cannot be written.
+        """
+        directory = Path(directory)
+        files = {
+            **self.sources,
+            MODULE_FILE: save_module(self.module),
+            "metadata.json": json.dumps(self.metadata, indent=2) + "\n",
+            "report.json": json.dumps(self.report, indent=2) + "\n",
+        }
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for name, text in files.items():
+                write_atomically(directory / name, text.encode())
+        except OSError as error:
+            raise UsageError(f"{directory}: {error.strerror}") from None
+        return directory
+
+    def export_firmware(self, directory: str | Path, board: str | Board) -> Path:
+        """Builds `firmware.elf` for an exported folder, into it. Started by itself the image runs
+        one inference on the first random sample of seed 1 and prints its outputs."""
+        board = targets.board_by_name(board) if isinstance(board, str) else board
+        self.check_core(board)
+        self.check_budget(board)
+        with tempfile.TemporaryDirectory(prefix="vq-") as folder:
+            firmware = build_firmware(Path(directory), board, Path(folder), self.app)
+            path = Path(directory) / "firmware.elf"
+            write_atomically(path, firmware.elf.read_bytes())
+        return path
+
+    def export_model_library_format(self, path: str | Path) -> Path:
+        """Writes the Model Library Format's tar (its layout, our own schema version), the same
+        bytes for the same model."""
+        members = {
+            "metadata.json": json.dumps(self.metadata, indent=2) + "\n",
+            f"codegen/host/include/{self.name}.h": self.sources[f"{self.name}.h"],
+        }
+        for name, text in self.sources.items():
+            if name != f"{self.name}.h":
+                members[f"codegen/host/src/{name}"] = text
+        members[f"src/{self.name}.relax"] = self.module.script() + "\n"
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for name in sorted(members):
+                data = members[name].encode()
+                member = tarfile.TarInfo(f"./{name}")
+                member.size, member.mode = len(data), 0o644
+                archive.addfile(member, io.BytesIO(data))
+        path = Path(path)
+        try:
+            write_atomically(path, buffer.getvalue())
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from None
+        return path
+
+    def check_budget(self, board: Board) -> None:
+        """Raises BudgetError, with the largest buffers, if the model cannot fit `board`."""
+        arena, room = self.plan.arena_bytes, board.ram.size_bytes - board.stack_bytes
+        if arena > room:
+            largest = sorted(self.plan.placements, key=lambda p: -p.storage.size_bytes)[:5]
+            listed = ", ".join(f"{p.storage.name} {p.storage.size_bytes}" for p in largest)
+            raise BudgetError(
+                f"{self.name} does not fit {board.name}: the arena takes {arena} bytes of RAM, "
+                f"{room} are left beside the stack; largest: {listed}"
+            )
+        constants = sum(c.value.nbytes for c in self.program.constants)
+        if constants > board.flash.size_bytes:
+            biggest = sorted(self.program.constants, key=lambda c: -c.value.nbytes)[:5]
+            listed = ", ".join(f"{c.name} {c.value.nbytes}" for c in biggest)
+            raise BudgetError(
+                f"{self.name} does not fit {board.name}: constants take {constants} bytes of "
+                f"flash, the part has {board.flash.size_bytes}; largest: {listed}"
+            )
+
+    def run(
+        self,
+        inputs: Sequence[Any],
+        board: str | Board = "host",
+        *,
+        check: bool = False,
+        timeout_seconds: float = 120.0,
+    ) -> RunResult:
+        """Runs samples on a board.
+
+        `inputs` holds one entry per sample: an array, or a sequence of arrays for a model with
+        several inputs; shapes and dtypes are the model's own. With `check` every output is
+        compared with the NumPy reference. Raises UsageError for wrong inputs, BudgetError,
+        ToolError or DeviceError as they occur.
+        """
+        board = targets.board_by_name(board) if isinstance(board, str) else board
+        self.check_core(board)
+        self.check_budget(board)
+        samples = [check_sample(s, self.program.inputs) for s in inputs]
+        with tempfile.TemporaryDirectory(prefix="vq-") as folder:
+            device = run_on_board(
+                self.export(Path(folder) / "model"),
+                board,
+                Path(folder) / "build",
+                self.app,
+                [b"".join(a.tobytes() for a in sample) for sample in samples],
+                [self._symbols[step.function] for step in self.program.steps],
+                timeout_seconds,
+            )
+        outputs = tuple(self._arrays(data) for data in device.outputs)
+        bit_exact = None
+        if check:
+            expected = [run_reference(self.module, sample) for sample in samples]
+            bit_exact = all(
+                np.array_equal(a, b)
+                for got, want in zip(outputs, expected, strict=True)
+                for a, b in zip(got, want, strict=True)
+            )
+        return self._result(board, outputs, bit_exact, device)
+
+    def _scratch_bytes(self, name: str) -> int:
+        return next(s.size_bytes for s in self.program.storages if s.name == name)
+
+    def check_core(self, board: Board) -> None:
+        """Raises UsageError if code for this core cannot run on `board`."""
+        core = self.options.core
+        if board.emulation != "host" and core.name != board.core.name:
+            raise UsageError(
+                f"the model is built for {core.name}, board {board.name} has a {board.core.name}; "
+                f'build with target="vq-cortexm/{board.core.name}"'
+            )
+
+    def _arrays(self, data: bytes) -> tuple[NDArray[Any], ...]:
+        arrays, start = [], 0
+        for tensor in self.program.outputs:
+            raw = np.frombuffer(data, tensor.dtype, offset=start, count=int(np.prod(tensor.shape)))
+            arrays.append(raw.reshape(tensor.shape))
+            start += tensor.size_bytes
+        return tuple(arrays)
+
+    def _result(
+        self,
+        board: Board,
+        outputs: tuple[tuple[NDArray[Any], ...], ...],
+        bit_exact: bool | None,
+        device: DeviceRun,
+    ) -> RunResult:
+        layers = describe_layers(self.program, self.name, device.records, device.sizes)
+        io_bytes = sum(t.size_bytes for t in (*self.program.inputs, *self.program.outputs))
+        return RunResult(
+            board,
+            outputs,
+            bit_exact,
+            layers,
+            median([record.instructions for record in device.records]),
+            median([record.cycles for record in device.records if record.cycles is not None]),
+            {
+                "text": device.sizes.text if device.sizes else 0,
+                "rodata": device.sizes.rodata if device.sizes else 0,
+                "total": device.sizes.text + device.sizes.rodata if device.sizes else 0,
+            },
+            {
+                "arena": self.plan.arena_bytes,
+                "io": 0 if self.options.io == "caller" else io_bytes,
+                "scratch": max(
+                    (sum(self._scratch_bytes(n) for n in s.scratch) for s in self.program.steps),
+                    default=0,
+                ),
+                "data": device.sizes.data if device.sizes else 0,
+                "stack_peak": device.stack_peak_bytes,
+                "total": self.plan.arena_bytes + (device.sizes.data if device.sizes else 0),
+            },
+        )
+
+
+def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """The arrays of one sample; UsageError if their number, shape or type is not the model's."""
+    arrays = [sample] if isinstance(sample, np.ndarray) else list(sample)
+    if len(arrays) != len(inputs):
+        raise UsageError(f"a sample has {len(arrays)} arrays, the model {len(inputs)} inputs")
+    for array, tensor in zip(arrays, inputs, strict=True):
+        if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
+            raise UsageError(
+                f"input {tensor.name!r} is {array.dtype}{array.shape}, "
+                f"the model takes {tensor.dtype}{tensor.shape}"
+            )
+    return [np.ascontiguousarray(array) for array in arrays]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that it is never seen half written."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _describe_tensors(
+    tensors: Sequence[Tensor], names: Sequence[str] | None, quantization: Sequence[Any]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": names[i] if names else tensor.name,
+            "shape": list(tensor.shape),
+            "dtype": tensor.dtype,
+            "size_bytes": tensor.size_bytes,
+            **quantization[i],
+        }
+        for i, tensor in enumerate(tensors)
+    ]

@@ -1,0 +1,25 @@
+"""Model files → Relax QDQ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..compat import IRModule
+from ..errors import ModelError
+from .onnx import from_onnx
+from .tflite import from_tflite
+
+_READERS = {".tflite": from_tflite, ".onnx": from_onnx}
+
+
+def load(path: str | Path) -> IRModule:
+    """The Relax QDQ module of a model file, by its ending; ModelError if it cannot be read."""
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise ModelError(f"{path}: unknown ending {path.suffix!r}; known: {', '.join(_READERS)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    return _READERS[path.suffix](path)
+
+
+__all__ = ["from_onnx", "from_tflite", "load"]

@@ -1,0 +1,73 @@
+"""ONNX QDQ → Relax QDQ: TVM's own importer behind our checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+from tvm import relax
+from tvm.relax.frontend.onnx import from_onnx as import_onnx
+
+from ..compat import IRModule
+from ..errors import ModelError
+
+
+def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
+    """Relax module (one function, `main`) of a quantized ONNX model.
+
+    `model` is a path, the file's bytes or an `onnx.ModelProto`. A batch dimension that the file
+    leaves open becomes 1. Raises ModelError for a file that cannot be read or an operator that
+    TVM's importer does not take, naming it.
+    """
+    if isinstance(model, (str, Path)):
+        name = name or Path(model).name
+        try:
+            data: Any = Path(model).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{name}: {error.strerror}") from None
+        return from_onnx(data, name)
+    name = name or "ONNX model"
+    proto = _parse(model, name) if isinstance(model, bytes) else model
+    initializers = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in initializers]
+    shapes = {value.name: _shape(value, name) for value in inputs}
+    try:
+        module = import_onnx(proto, shape_dict=shapes)
+        module = relax.transform.DeadCodeElimination()(module)
+    except Exception as error:  # TVM raises many types; its last line says what it lacks
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{name}: cannot be imported: {reason}") from error
+    names = [_identifier(value.name) for value in proto.graph.output]
+    module["main"] = module["main"].with_attr("vq.output_names", names)
+    return module
+
+
+def _parse(data: bytes, name: str) -> Any:
+    try:
+        proto = onnx.load_model_from_string(data)
+        onnx.checker.check_model(proto)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "truncated"
+        raise ModelError(f"{name}: not a valid ONNX model: {reason}") from None
+    return proto
+
+
+def _shape(value: Any, name: str) -> list[int]:
+    shape = []
+    for position, dim in enumerate(value.type.tensor_type.shape.dim):
+        if dim.dim_value > 0:
+            shape.append(int(dim.dim_value))
+        elif position == 0:
+            shape.append(1)
+        else:
+            raise ModelError(
+                f"{name}: input {value.name!r} has an open dimension {position}; "
+                "export the model with static shapes"
+            )
+    return shape
+
+
+def _identifier(name: str) -> str:
+    clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+    return f"tensor_{clean}" if not clean or clean[0].isdigit() else clean

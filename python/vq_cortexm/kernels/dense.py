@@ -1,0 +1,37 @@
+"""`vq.dense`: a 1×1 convolution whose pixels are the rows of the batch."""
+
+from __future__ import annotations
+
+import math
+
+from ..op.conv2d import Conv2dAttrs
+from ..op.dense import DenseAttrs, constants
+from .conv2d import convolve
+from .layer import Kernel, Layer, TensorSpec
+
+
+def dense(layer: Layer) -> Kernel:
+    """Kernel of a `vq.dense` layer; constants: weights, bias, requantization."""
+    attrs: DenseAttrs = layer.attrs
+    weight, bias, w_scale = layer.constants
+    outputs, depth = weight.shape
+    rows = math.prod(layer.inputs[0].shape) // depth
+    as_conv = Conv2dAttrs(
+        strides=(1, 1),
+        padding=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=1,
+        x_scale=attrs.x_scale,
+        x_zero_point=attrs.x_zero_point,
+        y_scale=attrs.y_scale,
+        y_zero_point=attrs.y_zero_point,
+        y_min=attrs.y_min,
+        y_max=attrs.y_max,
+        rounding=attrs.rounding,
+        y_dtype=attrs.y_dtype,
+    )
+    x = TensorSpec((1, 1, rows, depth), layer.inputs[0].dtype)
+    y = TensorSpec((1, 1, rows, outputs), layer.output.dtype)
+    kernel = weight.reshape(outputs, 1, 1, depth)
+    as_layer = Layer("vq.conv2d", as_conv, (x,), (kernel, bias, w_scale), y)
+    return convolve(as_layer, constants(w_scale, attrs))

@@ -1,0 +1,35 @@
+"""`vq.max_pool2d`: the largest value of each window; both sides share scale and zero point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..op.max_pool2d import MaxPool2dAttrs
+from .layer import Kernel, Layer
+from .tir import FunctionBuilder, Scalar, T, clamp, int32, loop, store, widen
+from .window import Window, window
+
+
+def max_pool2d(layer: Layer) -> Kernel:
+    """Kernel of a `vq.max_pool2d` layer; no constants."""
+    attrs: MaxPool2dAttrs = layer.attrs
+    spec = Window(attrs.pool_size, attrs.strides, attrs.padding, (1, 1))
+    batch, height, width, channels = layer.inputs[0].shape
+    lowest = int(np.iinfo(layer.inputs[0].dtype).min)
+    with FunctionBuilder("max_pool2d") as builder:
+        x = builder.parameter("x", layer.inputs[0].shape, layer.inputs[0].dtype)
+        y = builder.parameter("y", layer.output.shape, layer.output.dtype)
+        with loop("n", batch) as n, loop("oh", layer.output.shape[1]) as oh:
+            rows = window(oh, 0, spec, height)
+            with loop("ow", layer.output.shape[2]) as ow:
+                columns = window(ow, 1, spec, width)
+                with loop("c", channels) as c:
+                    best = Scalar("best", int32(lowest))
+                    with (
+                        loop("kh", rows.first, rows.last) as kh,
+                        loop("kw", columns.first, columns.last) as kw,
+                    ):
+                        value = widen(x[n, rows.origin + kh, columns.origin + kw, c])
+                        best.set(T.max(best.get(), value))
+                    store(y, (n, oh, ow, c), clamp(best.get(), attrs.y_min, attrs.y_max))
+    return Kernel(builder.function, ())

@@ -1,0 +1,75 @@
+"""What all operators share: checks of quantization attributes, and the last step to 8 bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .rounding import Int64Array, check_rounding
+
+ACTIVATION_DTYPES = ("int8", "uint8")
+
+
+def check_scale(op: str, name: str, scale: float) -> None:
+    """Raises ValueError unless the scale is a positive, finite float32 number."""
+    if not (math.isfinite(scale) and np.float32(scale) > 0 and np.isfinite(np.float32(scale))):
+        raise ValueError(f"{op}: {name} {scale} must be positive, finite and within float32")
+
+
+def check_zero_point(op: str, name: str, zero_point: int) -> None:
+    """Raises ValueError unless the zero point fits some 8-bit type."""
+    if not -128 <= zero_point <= 255:
+        raise ValueError(f"{op}: {name} {zero_point} must be in [-128, 255]")
+
+
+def check_output(
+    op: str, rounding: str, y_dtype: str, y_zero_point: int, y_min: int, y_max: int
+) -> None:
+    """Raises ValueError unless zero point and clamp lie in y_dtype's range, in order."""
+    check_rounding(rounding)
+    if y_dtype not in ACTIVATION_DTYPES:
+        raise ValueError(f"{op}: y_dtype {y_dtype!r} must be int8 or uint8")
+    lowest, highest = dtype_range(y_dtype)
+    if not lowest <= y_zero_point <= highest:
+        raise ValueError(f"{op}: y_zero_point {y_zero_point} must be in [{lowest}, {highest}]")
+    if not lowest <= y_min <= y_max <= highest:
+        raise ValueError(
+            f"{op}: clamp [{y_min}, {y_max}] must be ordered and within [{lowest}, {highest}]"
+        )
+
+
+def check_activation(op: str, name: str, x: npt.NDArray[Any], rank: int | None = None) -> None:
+    """Raises ValueError unless x is int8 or uint8, of the wanted rank where one is given."""
+    if x.dtype.name not in ACTIVATION_DTYPES:
+        raise ValueError(f"{op}: {name} is {x.dtype.name}, must be int8 or uint8")
+    if rank is not None and x.ndim != rank:
+        raise ValueError(f"{op}: {name} of shape {x.shape} must have {rank} dimensions")
+
+
+def dtype_range(dtype: str) -> tuple[int, int]:
+    """Smallest and largest value of an integer dtype."""
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def to_output(
+    scaled: Int64Array, y_zero_point: int, y_min: int, y_max: int, y_dtype: str
+) -> npt.NDArray[Any]:
+    """`clamp(scaled + y_zero_point, y_min, y_max)` as an array of y_dtype."""
+    return np.asarray(np.clip(scaled + y_zero_point, y_min, y_max), dtype=y_dtype)
+
+
+def channel_parameters(
+    op: str, channels: int, b: npt.NDArray[np.int32] | None, w_scale: npt.NDArray[np.float32]
+) -> tuple[Int64Array, npt.NDArray[np.float32]]:
+    """Bias as int64 (zeros if absent) and scales as float32, both of shape (channels,)."""
+    bias = np.zeros(channels, np.int64) if b is None else np.asarray(b, dtype=np.int64)
+    scales = np.asarray(w_scale, dtype=np.float32)
+    if bias.shape != (channels,) or scales.shape != (channels,):
+        raise ValueError(
+            f"{op}: bias {bias.shape} and w_scale {scales.shape} must have shape ({channels},)"
+        )
+    return bias, scales

@@ -1,0 +1,1 @@
+"""What a build costs: records per layer, tables for people."""

@@ -1,0 +1,88 @@
+"""Tables for people, by rich."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..compiled_model import CompiledModel, RunResult
+from ..target import BOARDS, Board
+from .layers import LayerReport
+
+
+def layers_table(layers: tuple[LayerReport, ...], cycles_are_modelled: bool) -> Table:
+    """Operator, MACs, instructions, modelled cycles and flash of every layer."""
+    table = Table(title="layers, one inference")
+    table.add_column("layer")
+    table.add_column("op")
+    headings = ["MACs", "instructions"]
+    headings += ["cycles (modelled)", "cycles/MAC"] if cycles_are_modelled else []
+    for heading in (*headings, "flash B"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        cells = [_number(layer.macs), _number(layer.instructions)]
+        if cycles_are_modelled:
+            per_mac = layer.cycles / layer.macs if layer.cycles and layer.macs else None
+            cells += [_number(layer.cycles), f"{per_mac:.2f}" if per_mac else "-"]
+        table.add_row(layer.name, layer.op, *cells, _number(layer.flash))
+    return table
+
+
+def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> None:
+    """The layer table and the totals of a run."""
+    modelled = result.cycles is not None
+    console.print(layers_table(result.layers, modelled))
+    print_plan(compiled, console)
+    if result.instructions is not None:
+        cycles = f", {result.cycles:,} modelled cycles" if result.cycles is not None else ""
+        console.print(f"{result.instructions:,} instructions{cycles} an inference")
+        console.print(
+            f"flash {result.flash['total']:,} B (text {result.flash['text']:,}, "
+            f"rodata {result.flash['rodata']:,}); RAM {result.ram['total']:,} B, "
+            f"stack peak {result.ram['stack_peak']:,} B"
+        )
+    console.print(f"{len(result.outputs)} inferences on {result.board.name}")
+    if result.bit_exact is not None:
+        console.print(f"bit-exact with the host: {'yes' if result.bit_exact else 'NO'}")
+
+
+def print_plan(compiled: CompiledModel, console: Console) -> None:
+    """The arena beside its lower bound."""
+    plan = compiled.plan
+    console.print(f"arena {plan.arena_bytes:,} B, lower bound {plan.lower_bound_bytes:,} B")
+
+
+def describe_boards() -> list[dict[str, Any]]:
+    """Facts of all boards, for `boards --json`."""
+    return [
+        {
+            "name": board.name,
+            "core": board.core.name,
+            "flash_bytes": board.flash.size_bytes,
+            "ram_bytes": board.ram.size_bytes,
+            "emulation": board.emulation,
+            "description": board.description,
+        }
+        for board in BOARDS.values()
+    ]
+
+
+def boards_table() -> Table:
+    """The same for people."""
+    table = Table("board", "core", "flash KB", "RAM KB", "runs in", "description")
+    for board in BOARDS.values():
+        table.add_row(board.name, board.core.name, *_memories(board), board.description)
+    return table
+
+
+def _memories(board: Board) -> tuple[str, str, str]:
+    if board.emulation == "host":
+        return "-", "-", "this computer"
+    flash, ram = (m.size_bytes // 1024 for m in (board.flash, board.ram))
+    return str(flash), str(ram), f"QEMU {board.machine}"
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,79 @@
+"""Input samples: drawn from a seed, or read from `.npy` and `.npz` files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .aot.program import Tensor
+from .errors import UsageError
+
+Sample = list[NDArray[Any]]
+
+
+def random_samples(inputs: Sequence[Tensor], count: int, seed: int) -> list[Sample]:
+    """`count` samples from one `default_rng(seed)`: for each sample, each input in order,
+    integers over the type's whole range, or standard normal float32."""
+    rng = np.random.default_rng(seed)
+    return [[_draw(rng, tensor) for tensor in inputs] for _ in range(count)]
+
+
+def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
+    """Samples of a file.
+
+    `.npy` feeds a model with one input: one sample in the input's own shape, or many, with one
+    more axis in front or, where the model's batch is 1, with N in its place. `.npz` holds one
+    array per input, by name or else in the model's order. Raises UsageError for anything else.
+    """
+    path = Path(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise UsageError(f"{path}: not a .npy or .npz file") from None
+    if isinstance(loaded, np.ndarray):
+        arrays = [loaded]
+    else:
+        names = list(loaded.files)
+        by_name = all(tensor.name in names for tensor in inputs)
+        arrays = [loaded[t.name] for t in inputs] if by_name else [loaded[n] for n in names]
+    if len(arrays) != len(inputs):
+        raise UsageError(
+            f"{path}: holds {len(arrays)} arrays; the model has {len(inputs)} inputs: "
+            + ", ".join(tensor.name for tensor in inputs)
+        )
+    columns = [_split(path, a, t) for a, t in zip(arrays, inputs, strict=True)]
+    if len({len(column) for column in columns}) != 1:
+        raise UsageError(f"{path}: its arrays hold different numbers of samples")
+    return [list(sample) for sample in zip(*columns, strict=True)]
+
+
+def _draw(rng: np.random.Generator, tensor: Tensor) -> NDArray[Any]:
+    if tensor.dtype == "float32":
+        return rng.standard_normal(tensor.shape, np.float32)
+    info = np.iinfo(tensor.dtype)
+    return rng.integers(info.min, info.max + 1, tensor.shape, tensor.dtype)
+
+
+def _split(path: Path, array: NDArray[Any], tensor: Tensor) -> list[NDArray[Any]]:
+    if str(array.dtype) != tensor.dtype:
+        raise UsageError(
+            f"{path}: {array.dtype} where input {tensor.name!r} takes {tensor.dtype}; "
+            "quantize it with the scale that `compile` writes into metadata.json"
+        )
+    if array.shape == tensor.shape:
+        return [array]
+    if array.ndim == len(tensor.shape) + 1 and array.shape[1:] == tensor.shape:
+        return list(array)
+    if tensor.shape[:1] == (1,) and array.shape[1:] == tensor.shape[1:]:
+        return [sample[None] for sample in array]
+    raise UsageError(
+        f"{path}: shape {array.shape}; input {tensor.name!r} takes {tensor.shape}, "
+        "or many of them with one more axis in front"
+    )

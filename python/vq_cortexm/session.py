@@ -1,0 +1,66 @@
+"""What the command line's verbs share: a model file or folder to a compiled model and samples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from . import target as targets
+from .build import build, build_folded
+from .compat import load_module
+from .compiled_model import MODULE_FILE, CompiledModel, Sample
+from .errors import ModelError, UsageError
+from .frontend import load
+from .samples import load_samples, random_samples
+from .target import Board
+
+
+def compile_model(
+    model: Path,
+    *,
+    target: str | None = None,
+    board: str | None = None,
+    rounding: Any = "single",
+    io: Any = "arena",
+    name: str | None = None,
+) -> tuple[CompiledModel, Board | None]:
+    """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
+    chosen = targets.board_by_name(board) if board else None
+    if target is None and chosen is not None and chosen.emulation != "host":
+        target = f"{targets.DEFAULT_TARGET}/{chosen.core.name}"
+    target = target or targets.DEFAULT_TARGET
+    name = name or identifier(model.stem if model.is_file() else model.resolve().name)
+    if model.is_dir():
+        return build_folded(_load_folder(model), target, io=io, name=name), chosen
+    return build(load(model), target, rounding=rounding, io=io, name=name), chosen
+
+
+def choose_samples(
+    compiled: CompiledModel, file: Path | None, count: int | None, seed: int
+) -> list[Sample]:
+    """Samples of `--input` or `--random N --seed S`; one random sample if neither is given."""
+    if file is not None and count is not None:
+        raise UsageError("--input and --random exclude each other")
+    inputs = compiled.program.inputs
+    if file is not None:
+        return list(load_samples(file, inputs))
+    return list(random_samples(inputs, count or 1, seed))
+
+
+def identifier(name: str) -> str:
+    """A C identifier close to `name`."""
+    clean = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return clean if clean and not clean[0].isdigit() else f"model_{clean}"
+
+
+def _load_folder(folder: Path) -> Any:
+    path = folder / MODULE_FILE
+    try:
+        return load_module(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(
+            f"{folder}: no {MODULE_FILE} in it; folders that `vq-cortexm compile` made work"
+        ) from None
+    except Exception as error:
+        raise ModelError(f"{path}: damaged; compile the model again") from error

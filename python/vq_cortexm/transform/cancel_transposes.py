@@ -1,0 +1,138 @@
+"""CancelTransposes: layout changes that neighbouring operators undo disappear.
+
+The fold puts every NCHW operator between two transposes. This pass moves transposes forward over
+operators that do not care about layout, merges neighbours, turns those that only move axes of
+length one into reshapes, and lets a dense layer take its weights in the order in which a flattened
+NHWC tensor arrives. What stays (mostly a many-channel NCHW input) is a real operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from ..compat import Expr, IRModule, constant, constant_value, is_constant, op_name, shape_of
+from ..op.registry import attributes, make_call
+from ..op.reshape import ReshapeAttrs
+from ..op.transpose import TransposeAttrs
+
+_ELEMENTWISE = {"vq.add", "vq.requantize"}
+
+
+@tvm.transform.module_pass(opt_level=0, name="vq.CancelTransposes")
+class CancelTransposes:
+    """Pass on folded modules; never changes a value of the result."""
+
+    def transform_module(self, module: IRModule, _context: Any) -> IRModule:
+        """The module with `main` rebuilt; unused transposes are gone."""
+        result = tvm.IRModule(dict(module.functions.items()))
+        result["main"] = _Rebuilder(module["main"]).run()
+        return relax.transform.DeadCodeElimination()(result)
+
+
+class _Rebuilder:
+    """Rebuilds `main` binding by binding; `values` maps old variables to new expressions."""
+
+    def __init__(self, function: Expr) -> None:
+        self.function = function
+        self.builder = relax.BlockBuilder()
+        self.values: dict[Expr, Expr] = {}
+        self.bound: dict[Expr, Expr] = {}
+
+    def run(self) -> Expr:
+        function = self.function
+        for parameter in function.params:
+            self.values[parameter] = parameter
+        with self.builder.function("main", list(function.params)):
+            with self.builder.dataflow():
+                for block in function.body.blocks:
+                    for binding in block.bindings:
+                        self.values[binding.var] = self._rebuild(binding.var, binding.value)
+                result = self._new(function.body.body)
+                output = self.builder.emit_output(result)
+            self.builder.emit_func_output(output)
+        return self.builder.get()["main"].with_attrs(
+            {k: v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
+        )
+
+    def _new(self, expr: Expr) -> Expr:
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([self._new(field) for field in expr.fields])
+        return self.values.get(expr, expr)
+
+    def _rebuild(self, var: Expr, value: Expr) -> Expr:
+        if isinstance(value, relax.Tuple) or value in self.values:
+            return self._new(value)
+        args = [self._new(arg) for arg in value.args]
+        name, attrs = op_name(value), attributes(value)
+        if name == "vq.transpose":
+            return self._transpose(args[0], attrs.axes)
+        if name == "vq.reshape":
+            return self._reshape(args[0], attrs.shape)
+        if name in _ELEMENTWISE:
+            moved = self._move_forward(name, args, attrs, var.name)
+            if moved is not None:
+                return moved
+        if name == "vq.dense":
+            args = self._absorb_into_weights(args)
+        return self._emit(make_call(name, args, attrs), var.name)
+
+    def _emit(self, call: Expr, hint: str = "") -> Expr:
+        var = self.builder.emit(call, name_hint=hint)
+        self.bound[var] = call
+        return var
+
+    def _source(self, var: Expr, name: str) -> Expr | None:
+        """The call behind `var` if it is one of operator `name`."""
+        call = self.bound.get(var)
+        return call if call is not None and op_name(call) == name else None
+
+    def _transpose(self, x: Expr, axes: tuple[int, ...]) -> Expr:
+        before = self._source(x, "vq.transpose")
+        if before is not None:
+            inner = attributes(before).axes
+            return self._transpose(before.args[0], tuple(inner[a] for a in axes))
+        if axes == tuple(range(len(axes))):
+            return x
+        shape = shape_of(x)
+        long_axes = [a for a in axes if shape[a] > 1]
+        if long_axes == sorted(long_axes):
+            return self._reshape(x, tuple(shape[a] for a in axes))
+        return self._emit(make_call("vq.transpose", [x], TransposeAttrs(axes)))
+
+    def _reshape(self, x: Expr, shape: tuple[int, ...]) -> Expr:
+        before = self._source(x, "vq.reshape")
+        x = before.args[0] if before is not None else x
+        if shape_of(x) == shape:
+            return x
+        return self._emit(make_call("vq.reshape", [x], ReshapeAttrs(shape)))
+
+    def _move_forward(self, name: str, args: list[Expr], attrs: Any, hint: str) -> Expr | None:
+        """op(transpose(a), …) → transpose(op(a, …)); None where no input is transposed."""
+        transposed = [self._source(arg, "vq.transpose") for arg in args]
+        first = next((call for call in transposed if call is not None), None)
+        if first is None:
+            return None
+        axes = attributes(first).axes
+        inverse = tuple(int(a) for a in np.argsort(axes))
+        moved = [self._transpose(arg, inverse) for arg in args]
+        return self._transpose(self._emit(make_call(name, moved, attrs), hint), axes)
+
+    def _absorb_into_weights(self, args: list[Expr]) -> list[Expr]:
+        """dense(reshape(transpose(x))) → dense(reshape(x)) with its weights' columns permuted."""
+        flat = self._source(args[0], "vq.reshape")
+        moved = self._source(flat.args[0], "vq.transpose") if flat is not None else None
+        if moved is None or not is_constant(args[1]):
+            return args
+        axes, source = attributes(moved).axes, moved.args[0]
+        if axes[0] != 0 or shape_of(args[0])[0] != shape_of(source)[0]:
+            return args
+        weight = constant_value(args[1])
+        moved_shape = [shape_of(source)[a] for a in axes[1:]]
+        order = [0, *(1 + axes[1:].index(a) for a in range(1, len(axes)))]
+        columns = weight.reshape(weight.shape[0], *moved_shape).transpose(order)
+        x = self._reshape(source, shape_of(args[0]))
+        return [x, constant(columns.reshape(weight.shape)), *args[2:]]

@@ -1,0 +1,22 @@
+"""The order in which a build runs the passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+
+from ..op.rounding import Rounding
+from .cancel_transposes import CancelTransposes
+from .fold_qdq import FoldQDQ
+from .lower_to_tir import LowerToTIR
+
+
+def fold_pipeline(rounding: Rounding = "single") -> Any:
+    """QDQ form → `vq.*` form, as one `Sequential`."""
+    return tvm.ir.transform.Sequential([FoldQDQ(rounding), CancelTransposes()], name="vq.fold")
+
+
+def lower_pipeline() -> Any:
+    """`vq.*` form → `call_tir` form."""
+    return tvm.ir.transform.Sequential([LowerToTIR()], name="vq.lower")
