@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -176,8 +177,8 @@ def _functions(elf: Path) -> list[_Function]:
 
 
 def _digest(sources: Path) -> str:
-    """Of all that the library is made from."""
-    digest = hashlib.sha256()
+    """Of all that the library is made from and for."""
+    digest = hashlib.sha256(f"{platform.system()} {platform.machine()}\0".encode())
     for path in sorted(sources.iterdir()):
         if path.suffix in (".c", ".h", ".txt"):
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())

@@ -1,12 +1,15 @@
 """`vq.add`: elementwise sum of two quantized tensors.
 
-`single`  y = (a * a_multiplier + b * b_multiplier + bias) >> shift, all int32; the multipliers
-          fit 16 bits, so two SMLABB and a shift are the whole sum.
-`double`  TensorFlow Lite Micro: both inputs shifted left by 20 and scaled to twice the larger
-          input scale, their sum scaled to the output.
-`float`   XNNPACK: as `single`, with 21-bit multipliers (exact integers, in spite of the name).
-          XNNPACK takes scale ratios in [2**-10, 2**8); beyond them LiteRT falls back to
-          `double`'s arithmetic, and so does this.
+`single`, `float`  y = (a * a_multiplier + b * b_multiplier + bias) >> shift, all int32, with
+                   multipliers of 21 bits: XNNPACK's arithmetic, integers in spite of the name.
+                   (On cores with SMLAWx: a << 8 in a halfword times a_multiplier << 8, a word, is
+                   the product a * a_multiplier exactly.)
+`double`           TensorFlow Lite Micro: both inputs shifted left by 20 and scaled to twice the
+                   larger input scale, their sum scaled to the output.
+
+For an input scale below 2**-10 of the output's XNNPACK has no arithmetic, LiteRT falls back to
+`double`'s, and so does `float`. From 2**8 times the output's scale LiteRT's fallback wraps in 16
+bits; that is not followed.
 """
 
 from __future__ import annotations
@@ -30,13 +33,13 @@ from .rounding import (
     RequantizeConstants,
     check_rounding,
     fixed_point,
-    requantize_double,
+    requantize,
 )
 
-_SINGLE_BITS = 15
-_FLOAT_BITS = 21
-# A larger shift would let the zero points' part of the bias overflow.
-_LARGEST_SHIFT = 22
+_MULTIPLIER_BITS = 21
+# Half of 2**31 would leave the sum no room in int32.
+_LARGEST_SHIFT = 30
+_SMALLEST_XNNPACK_RATIO = 2.0**-10
 _LEFT_SHIFT = 20
 
 
@@ -53,11 +56,8 @@ def output_shape(
 def constants(attrs: AddAttrs) -> LinearAdd | RescaledAdd:
     """What a kernel needs: `LinearAdd`, or for TensorFlow Lite's own arithmetic `RescaledAdd`."""
     rounding = check_rounding(attrs.rounding)
-    if rounding == "single":
-        return _single_constants(attrs)
-    if rounding == "float" and _within_xnnpack(attrs):
-        return _float_constants(attrs)
-    return _double_constants(attrs)
+    falls_back = rounding == "float" and min(_ratios(attrs)) < _SMALLEST_XNNPACK_RATIO
+    return _rescaled_constants(attrs) if rounding == "double" or falls_back else _linear(attrs)
 
 
 def reference(a: npt.NDArray[Any], b: npt.NDArray[Any], attrs: AddAttrs) -> npt.NDArray[Any]:
@@ -66,60 +66,34 @@ def reference(a: npt.NDArray[Any], b: npt.NDArray[Any], attrs: AddAttrs) -> npt.
     check_activation("add", "b", b)
     output_shape(a.shape, b.shape, attrs)
     known = constants(attrs)
-    apply = _linear if isinstance(known, LinearAdd) else _rescaled
-    scaled = apply(a.astype(np.int64), b.astype(np.int64), known)  # type: ignore[arg-type]
+    scaled = known.apply(a.astype(np.int64), b.astype(np.int64))
     return to_output(scaled, attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
 
 
-def _linear(a: Int64Array, b: Int64Array, known: LinearAdd) -> Int64Array:
-    return (a * known.a_multiplier + b * known.b_multiplier + known.bias) >> known.shift
+def _ratios(attrs: AddAttrs) -> tuple[float, float]:
+    """The input scales over the output's, each quotient rounded to float32."""
+    y_scale = np.float32(attrs.y_scale)
+    return float(np.float32(attrs.a_scale) / y_scale), float(np.float32(attrs.b_scale) / y_scale)
 
 
-def _rescaled(a: Int64Array, b: Int64Array, known: RescaledAdd) -> Int64Array:
-    scaled_a = _rescale((a + known.a_offset) << known.left_shift, known.a)
-    scaled_b = _rescale((b + known.b_offset) << known.left_shift, known.b)
-    return _rescale(scaled_a + scaled_b, known.y)
-
-
-def _rescale(value: Int64Array, scale: RequantizeConstants) -> Int64Array:
-    return requantize_double(value, scale.multiplier, scale.shift)
-
-
-def _single_constants(attrs: AddAttrs) -> LinearAdd:
-    """Multipliers round to nearest; the larger one has 15 bits unless the shift is at its limit."""
-    y_scale = float(np.float32(attrs.y_scale))
-    ratios = [float(np.float32(s)) / y_scale for s in (attrs.a_scale, attrs.b_scale)]
-    _, exponent = math.frexp(max(ratios))
-    shift = min(_SINGLE_BITS - exponent, _LARGEST_SHIFT)
-    if shift >= 1 and round(math.ldexp(max(ratios), shift)) >= 1 << _SINGLE_BITS:
-        shift -= 1
+def _linear(attrs: AddAttrs) -> LinearAdd:
+    """The larger multiplier has 21 bits unless the shift is at its limit; halves go to even."""
+    a_ratio, b_ratio = _ratios(attrs)
+    _, exponent = math.frexp(max(a_ratio, b_ratio))
+    shift = min(_MULTIPLIER_BITS - exponent, _LARGEST_SHIFT)
     if shift < 1:
         raise ValueError(
-            f"add: an input scale is {max(ratios):g} times the output's; below 2**14 would work"
+            f"add: an input scale is {max(a_ratio, b_ratio):g} times the output's; it must be less"
+            " than 2**20 times"
         )
-    a_multiplier, b_multiplier = (round(math.ldexp(ratio, shift)) for ratio in ratios)
-    return _linear_constants(attrs, a_multiplier, b_multiplier, shift)
-
-
-def _float_constants(attrs: AddAttrs) -> LinearAdd:
-    """The larger multiplier has 21 bits; products of float32 numbers and powers of two, rint."""
-    a_ratio, b_ratio = _float32_ratios(attrs)
-    _, exponent = math.frexp(max(a_ratio, b_ratio))
-    shift = _FLOAT_BITS - exponent
     a_multiplier = round(math.ldexp(a_ratio, shift))
     b_multiplier = round(math.ldexp(b_ratio, shift))
-    return _linear_constants(attrs, a_multiplier, b_multiplier, shift)
-
-
-def _linear_constants(
-    attrs: AddAttrs, a_multiplier: int, b_multiplier: int, shift: int
-) -> LinearAdd:
     bias = (1 << (shift - 1)) - a_multiplier * attrs.a_zero_point
     bias -= b_multiplier * attrs.b_zero_point
     return LinearAdd(a_multiplier, b_multiplier, bias, shift)
 
 
-def _double_constants(attrs: AddAttrs) -> RescaledAdd:
+def _rescaled_constants(attrs: AddAttrs) -> RescaledAdd:
     a_scale, b_scale, y_scale = (
         float(np.float32(s)) for s in (attrs.a_scale, attrs.b_scale, attrs.y_scale)
     )
@@ -134,22 +108,12 @@ def _double_constants(attrs: AddAttrs) -> RescaledAdd:
     )
 
 
-def _float32_ratios(attrs: AddAttrs) -> tuple[float, float]:
-    y_scale = np.float32(attrs.y_scale)
-    return float(np.float32(attrs.a_scale) / y_scale), float(np.float32(attrs.b_scale) / y_scale)
-
-
-def _within_xnnpack(attrs: AddAttrs) -> bool:
-    return all(2.0**-10 <= ratio < 2.0**8 for ratio in _float32_ratios(attrs))
-
-
 @dataclass(frozen=True)
 class LinearAdd:
     """y = y_zero_point + ((a * a_multiplier + b * b_multiplier + bias) >> shift), int32.
 
-    The bias holds the inputs' zero points and the rounding's half. `single`: multipliers in
-    [0, 2**15), shift in [1, 22]; `float`: multipliers in [0, 2**21], shift in [13, 30]. No
-    intermediate value overflows int32.
+    The bias holds the inputs' zero points and the rounding's half. Multipliers are in [0, 2**21],
+    the shift in [1, 30]; no intermediate value overflows int32.
     """
 
     a_multiplier: int
@@ -157,8 +121,13 @@ class LinearAdd:
     bias: int
     shift: int
 
+    def apply(self, a: Int64Array, b: Int64Array) -> Int64Array:
+        """The scaled sum, without y_zero_point."""
+        total = a * self.a_multiplier + b * self.b_multiplier + self.bias
+        return np.asarray(total >> self.shift, dtype=np.int64)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class RescaledAdd:
     """y = y_zero_point + y(a((qa + a_offset) << left_shift) + b((qb + b_offset) << left_shift)).
 
@@ -171,6 +140,12 @@ class RescaledAdd:
     a: RequantizeConstants
     b: RequantizeConstants
     y: RequantizeConstants
+
+    def apply(self, a: Int64Array, b: Int64Array) -> Int64Array:
+        """The scaled sum, without y_zero_point."""
+        scaled_a = requantize((a + self.a_offset) << self.left_shift, self.a)
+        scaled_b = requantize((b + self.b_offset) << self.left_shift, self.b)
+        return requantize(scaled_a + scaled_b, self.y)
 
 
 @dataclass(frozen=True)

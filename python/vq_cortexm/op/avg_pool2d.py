@@ -1,17 +1,14 @@
 """`vq.avg_pool2d`: the mean over windows; padding is not counted.
 
-`single`  sum(x - x_zero_point) requantized by x_scale / (y_scale * count): a depthwise
-          convolution whose scale holds 1 / count.
-`double`  sum(x) / count, halves away from zero, where both sides have the same scale and zero
-          point (TensorFlow Lite's definition, which its two back ends share); elsewhere as
-          `single` with the rounding of `double`.
-`float`   the same as `double` where both sides agree; elsewhere as `single` with the rounding of
-          `float`.
+Where input and output share scale and zero point, it is sum(x) / count with halves away from zero:
+AVERAGE_POOL_2D of TensorFlow Lite, Micro and not, which one fixed-point product computes exactly
+(`division_constants`). Elsewhere the sum is rescaled (`constants`), as in MEAN, which
+TensorFlow Lite rescales always; `single` needs no such distinction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,20 +39,49 @@ def output_shape(x_shape: tuple[int, ...], attrs: AvgPool2dAttrs) -> tuple[int, 
 
 
 def divides(attrs: AvgPool2dAttrs) -> bool:
-    """Whether y is the plain quotient sum(x) / count, halves away from zero; else `constants`."""
-    same = np.float32(attrs.x_scale) == np.float32(attrs.y_scale)
-    return attrs.rounding != "single" and same and attrs.x_zero_point == attrs.y_zero_point
+    """Whether y is the plain quotient, by `division_constants`; else `constants` are used."""
+    same_scale = bool(np.float32(attrs.x_scale) == np.float32(attrs.y_scale))
+    same = same_scale and attrs.x_zero_point == attrs.y_zero_point
+    return same and (attrs.rounding == "single" or not attrs.mean)
 
 
-def constants(count: int, attrs: AvgPool2dAttrs) -> RequantizeConstants:
-    """The requantization, of shape (), of sum(x - x_zero_point) over `count` elements."""
+def division_constants(count: int) -> tuple[int, int]:
+    """`(multiplier, shift)` that divide a sum of `count` 8-bit values, halves away from zero.
+
+    y = (sum * multiplier + 2**(shift - 1) + (sum >> 31)) >> shift, for the int32 sum and a 64-bit
+    product; multiplier is in [2**30, 2**31), shift in [30, 50]. It is 2**shift / count rounded up,
+    so that exact halves land above theirs and the sign's -1 sends negative ones down; as count is
+    below 2**20, the excess is less than the distance of any other quotient to a half.
+    Raises ValueError unless 1 <= count < 2**20.
+    """
+    if not 1 <= count < 1 << 20:
+        raise ValueError(f"avg_pool2d: a window of {count} elements must have 1 to 2**20 - 1")
+    shift = 30 + (count - 1).bit_length()
+    return -(-(1 << shift) // count), shift
+
+
+def constants(count: int, attrs: AvgPool2dAttrs) -> RequantizeConstants | FloatMean:
+    """The rescaling of a window of `count` elements.
+
+    `single`: of sum(x - x_zero_point), by x_scale / (y_scale * count). `double`: the same, with
+    1 / count folded into the multiplier of x_scale / y_scale as TensorFlow Lite Micro's MEAN folds
+    it. Both have shape (). `float`: XNNPACK's MEAN.
+    """
     rounding = check_rounding(attrs.rounding)
     x_scale, y_scale = np.float32(attrs.x_scale), np.float32(attrs.y_scale)
     if rounding == "float":
-        scale = np.asarray(x_scale / (y_scale * np.float32(count)), dtype=np.float32)
-        none = np.empty(0, np.int32)
-        return RequantizeConstants(rounding, none, none, scale)
-    return fixed_point(float(x_scale) / (float(y_scale) * count), rounding)
+        scale = (x_scale / y_scale) * (np.float32(1) / np.float32(count))
+        offset = np.float32(attrs.y_zero_point) - np.float32(count * attrs.x_zero_point) * scale
+        return FloatMean(np.float32(scale), np.float32(offset))
+    if rounding == "single":
+        return fixed_point(float(x_scale) / (float(y_scale) * count), rounding)
+    ratio = fixed_point(float(x_scale) / float(y_scale), rounding)
+    fold = min(count.bit_length() - 1, 31 + int(ratio.shift))
+    multiplier = (int(ratio.multiplier) << fold) // count
+    shift = int(ratio.shift) - fold
+    return replace(
+        ratio, multiplier=np.array(multiplier, np.int32), shift=np.array(shift, np.int32)
+    )
 
 
 def window_counts(x_shape: tuple[int, ...], attrs: AvgPool2dAttrs) -> Int64Array:
@@ -72,18 +98,24 @@ def reference(x: npt.NDArray[Any], attrs: AvgPool2dAttrs) -> npt.NDArray[Any]:
     counts = window_counts(x.shape, attrs)
     if counts.min() == 0:
         raise ValueError("avg_pool2d: a window lies in the padding alone; pad less than the pool")
-    zero_point = 0 if divides(attrs) else attrs.x_zero_point
-    centred = pad_spatial(x.astype(np.int64) - zero_point, attrs.padding, 0)
-    sums = windows(centred, attrs.pool_size, attrs.strides).sum(axis=(3, 4))
+    padded = pad_spatial(x.astype(np.int64), attrs.padding, 0)
+    sums = windows(padded, attrs.pool_size, attrs.strides).sum(axis=(3, 4))
     if divides(attrs):
         rounded = divide_half_away(sums, counts[:, :, None])
         return to_output(rounded, 0, attrs.y_min, attrs.y_max, attrs.y_dtype)
     scaled = np.empty_like(sums)
     for count in np.unique(counts):
-        scaled[:, counts == count] = requantize(
-            sums[:, counts == count], constants(int(count), attrs)
-        )
-    return to_output(scaled, attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
+        inside = counts == count
+        scaled[:, inside] = _rescale(sums[:, inside], int(count), attrs)
+    return to_output(scaled, 0, attrs.y_min, attrs.y_max, attrs.y_dtype)
+
+
+def _rescale(sums: Int64Array, count: int, attrs: AvgPool2dAttrs) -> Int64Array:
+    known = constants(count, attrs)
+    if isinstance(known, FloatMean):
+        rescaled = sums.astype(np.float32) * known.scale + known.offset
+        return np.asarray(np.rint(rescaled), dtype=np.int64)
+    return requantize(sums - count * attrs.x_zero_point, known) + attrs.y_zero_point
 
 
 def divide_half_away(dividend: Int64Array, divisor: Int64Array) -> Int64Array:
@@ -93,8 +125,23 @@ def divide_half_away(dividend: Int64Array, divisor: Int64Array) -> Int64Array:
 
 
 @dataclass(frozen=True)
+class FloatMean:
+    """y = rint(float32(sum(x)) * scale + offset), halves to even, then the clamp.
+
+    The sum is of raw values and the offset holds both zero points. Product and addition round
+    separately (no fused multiply-add).
+    """
+
+    scale: np.float32
+    offset: np.float32
+
+
+@dataclass(frozen=True)
 class AvgPool2dAttrs:
-    """padding is (top, left, bottom, right); [y_min, y_max] clamps the output's integers."""
+    """padding is (top, left, bottom, right); [y_min, y_max] clamps the output's integers.
+
+    mean: with `double` and `float` the sum is rescaled even where both sides agree (MEAN).
+    """
 
     pool_size: tuple[int, int]
     strides: tuple[int, int]
@@ -107,6 +154,7 @@ class AvgPool2dAttrs:
     y_max: int
     rounding: str = "single"
     y_dtype: str = "int8"
+    mean: bool = False
 
     def __post_init__(self) -> None:
         op = "avg_pool2d"

@@ -19,7 +19,6 @@ from .quantization import (
 from .rounding import (
     Int64Array,
     RequantizeConstants,
-    fixed_point,
     requantize,
     requantize_constants,
 )
@@ -40,14 +39,7 @@ def macs(x_shape: tuple[int, ...], w_shape: tuple[int, ...], attrs: DenseAttrs) 
 
 
 def constants(w_scale: npt.NDArray[np.float32], attrs: DenseAttrs) -> RequantizeConstants:
-    """The requantization of each output, shape (O,).
-
-    For weights of one scale TensorFlow Lite Micro multiplies the input's and the weights' scale in
-    float32, for weights of a scale per channel in float64; `double` does as it does.
-    """
-    if attrs.rounding == "double" and np.all(w_scale == w_scale[:1]):
-        product = (np.float32(attrs.x_scale) * w_scale).astype(np.float64)
-        return fixed_point(product / np.float64(np.float32(attrs.y_scale)), "double")
+    """The requantization of each output, shape (O,)."""
     return requantize_constants(attrs.x_scale, w_scale, attrs.y_scale, attrs.rounding)
 
 

@@ -55,6 +55,23 @@ def dtype_range(dtype: str) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
+def quantize_bound(
+    bound: float, y_scale: float, y_zero_point: int, y_dtype: str, rounding: str
+) -> int:
+    """The integer that a fused activation's real bound becomes, within y_dtype's range.
+
+    bound may be infinite. `float` rounds bound / y_scale + y_zero_point to even in float32, as
+    XNNPACK does; the others round bound / y_scale half away from zero, as TensorFlow Lite does.
+    """
+    lowest, highest = dtype_range(y_dtype)
+    ratio = np.float32(bound) / np.float32(y_scale)
+    if check_rounding(rounding) == "float":
+        quantized = np.rint(ratio + np.float32(y_zero_point))
+    else:
+        quantized = np.trunc(ratio + np.copysign(np.float32(0.5), ratio)) + y_zero_point
+    return int(np.clip(quantized, lowest, highest))
+
+
 def to_output(
     scaled: Int64Array, y_zero_point: int, y_min: int, y_max: int, y_dtype: str
 ) -> npt.NDArray[Any]:

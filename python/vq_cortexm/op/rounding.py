@@ -49,7 +49,7 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
 def round_half_up_shift(value: Int64Array, shift: Int32Array | int) -> Int64Array:
     """`(value + 2**(shift - 1)) >> shift`, int64, for shift in [1, 62]."""
     wide_shift = np.asarray(shift, dtype=np.int64)
-    return (value + (np.int64(1) << (wide_shift - 1))) >> wide_shift
+    return np.asarray((value + (np.int64(1) << (wide_shift - 1))) >> wide_shift, dtype=np.int64)
 
 
 def rounding_divide_by_pot(value: Int64Array, exponent: Int32Array | int) -> Int64Array:
@@ -57,7 +57,7 @@ def rounding_divide_by_pot(value: Int64Array, exponent: Int32Array | int) -> Int
     wide_exponent = np.asarray(exponent, dtype=np.int64)
     mask = (np.int64(1) << wide_exponent) - 1
     threshold = (mask >> 1) + (value < 0)
-    return (value >> wide_exponent) + ((value & mask) > threshold)
+    return np.asarray((value >> wide_exponent) + ((value & mask) > threshold), dtype=np.int64)
 
 
 def saturating_rounding_doubling_high_mul(a: Int64Array, b: Int64Array | int) -> Int64Array:
@@ -86,7 +86,8 @@ def requantize_double(acc: Int64Array, multiplier: Int32Array, shift: Int32Array
 
 def requantize_float(acc: Int64Array, scale: Float32Array) -> Int64Array:
     """`float`: int32 to float32 (half to even), one float32 product, rint (half to even)."""
-    return np.rint(acc.astype(np.int32).astype(np.float32) * scale).astype(np.int64)
+    product = acc.astype(np.int32).astype(np.float32) * scale
+    return np.asarray(np.rint(product), dtype=np.int64)
 
 
 def float32_scale(x_scale: float, w_scale: npt.ArrayLike, y_scale: float) -> Float32Array:

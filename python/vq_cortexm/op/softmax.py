@@ -64,7 +64,7 @@ def constants(length: int, attrs: SoftmaxAttrs) -> SoftmaxConstants:
         return table_constants(length, attrs)
     if attrs.rounding == "float":
         return float_constants(attrs)
-    return gemmlowp_constants(attrs.beta, attrs.x_scale)
+    return gemmlowp_constants(length, attrs.beta, attrs.x_scale)
 
 
 def reference(x: npt.NDArray[Any], attrs: SoftmaxAttrs) -> npt.NDArray[Any]:

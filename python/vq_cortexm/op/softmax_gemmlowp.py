@@ -24,11 +24,14 @@ _INPUT_FRACTION_BITS = 31 - _INPUT_INTEGER_BITS
 _ONE_Q0 = (1 << 31) - 1
 
 
-def gemmlowp_constants(beta: float, x_scale: float) -> GemmlowpSoftmax:
+def gemmlowp_constants(length: int, beta: float, x_scale: float) -> GemmlowpSoftmax:
     """The input's scale to Q5, beta * x_scale * 2**26, as multiplier and left shift.
 
-    Raises ValueError where that product is at most 1.
+    Raises ValueError where that product is at most 1, and where `length` exponentials of up to 1
+    could overflow the Q12 sum.
     """
+    if length >= 1 << _SUM_INTEGER_BITS:
+        raise ValueError(f"softmax: double rounding of {length} elements, must be less than 4096")
     real = beta * float(np.float32(x_scale)) * (1 << _INPUT_FRACTION_BITS)
     if real <= 1:
         raise ValueError(f"softmax: beta {beta} times x_scale {x_scale} must exceed 2**-26")

@@ -10,11 +10,13 @@ from ..op.rounding import Rounding
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .lower_to_tir import LowerToTIR
+from .remove_constant_channels import RemoveConstantChannels
 
 
 def fold_pipeline(rounding: Rounding = "single") -> Any:
-    """QDQ form → `vq.*` form, as one `Sequential`."""
-    return tvm.ir.transform.Sequential([FoldQDQ(rounding), CancelTransposes()], name="vq.fold")
+    """QDQ form → `vq.*` form without what no input changes, as one `Sequential`."""
+    passes = [FoldQDQ(rounding), CancelTransposes(), RemoveConstantChannels()]
+    return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 
 def lower_pipeline() -> Any:
