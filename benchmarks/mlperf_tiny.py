@@ -4,8 +4,8 @@
 
 MODELS is a folder with ad01_int8.tflite, kws_ref_model_int8.tflite, pretrainedResnet_quant.tflite,
 vww_96_int8.tflite and str_ww_ref_model.tflite (mlcommons/tiny, benchmark/training). DATASETS may
-hold mlperf_tiny_kws01_mfcc_int8.npz and mlperf_tiny_ic01_200.npz (x, y). Exit status 1 if a limit
-does not hold.
+hold, at any depth, mlperf_tiny_kws01_mfcc_int8.npz and mlperf_tiny_ic01_200.npz (x, y). Exit
+status 1 if a limit does not hold.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def boards_agree(model: Model, path: Path, checks: Checks) -> str:
 
 def accuracy(model: Model, path: Path, folder: Path, checks: Checks) -> str:
     """Top-1 of the compiled code on the model's own data set."""
-    data = dict(np.load(folder / model.dataset))
+    data = dict(np.load(next(folder.rglob(model.dataset))))
     compiled = vq_cortexm.build(vq_cortexm.frontend.load(path), name=model.key)
     x = data["x"]
     if x.dtype == np.uint8:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import data
 import numpy as np
-import vq_cortexm
 from rich.console import Console
 from rich.table import Table
+
+import vq_cortexm
 
 MODEL = Path(__file__).with_name("digits_int8.onnx")
 BOARD = "mps2-an386"

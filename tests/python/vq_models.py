@@ -94,7 +94,9 @@ class ModelBuilder:
     def dense(self, x: Any, outputs: int, label: str) -> Any:
         depth = shape_of(x)[-1]
         attrs = DenseAttrs(x_scale=0.02, x_zero_point=7, **self.ends())
-        return self.emit("vq.dense", [x, *self.weights((outputs, depth), outputs, depth)], attrs, label)
+        return self.emit(
+            "vq.dense", [x, *self.weights((outputs, depth), outputs, depth)], attrs, label
+        )
 
     def add(self, a: Any, b: Any, label: str) -> Any:
         attrs = AddAttrs(
@@ -116,7 +118,9 @@ class ModelBuilder:
 
     def flatten(self, x: Any, label: str) -> Any:
         shape = shape_of(x)
-        return self.emit("vq.reshape", [x], ReshapeAttrs((shape[0], int(np.prod(shape[1:])))), label)
+        return self.emit(
+            "vq.reshape", [x], ReshapeAttrs((shape[0], int(np.prod(shape[1:])))), label
+        )
 
     def softmax(self, x: Any, label: str) -> Any:
         attrs = SoftmaxAttrs(
@@ -125,6 +129,8 @@ class ModelBuilder:
             x_zero_point=0,
             y_scale=1 / 256,
             y_zero_point=-128,
+            y_min=-128,
+            y_max=127,
             rounding=self.rounding,
         )
         return self.emit("vq.softmax", [x], attrs, label)

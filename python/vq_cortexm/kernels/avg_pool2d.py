@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,24 +12,36 @@ from ..op import avg_pool2d as op
 from ..op.avg_pool2d import AvgPool2dAttrs
 from ..op.rounding import RequantizeConstants
 from .layer import Kernel, Layer
-from .requantize import requantizer
-from .tir import Buffer, FunctionBuilder, Scalar, T, bind, clamp, int32, loop, store, widen
+from .requantize import Requantizer, requantizer
+from .tir import (
+    Buffer,
+    FunctionBuilder,
+    Scalar,
+    T,
+    bind,
+    clamp,
+    int32,
+    loop,
+    round_f32,
+    store,
+    widen,
+)
 from .window import Span, Window, window
 
 
 def avg_pool2d(layer: Layer) -> Kernel:
-    """Kernel of a `vq.avg_pool2d` layer; constants: requantization by the window's element count,
-    indexed by count - 1, unless the operator is a plain quotient."""
+    """Kernel of a `vq.avg_pool2d` layer; constants: what rescales a sum, one entry for each
+    number of elements that a window may hold, unless the operator is a plain quotient."""
     attrs: AvgPool2dAttrs = layer.attrs
     counts = op.window_counts(layer.inputs[0].shape, attrs)
-    divides = op.divides(attrs)
-    finish = requantizer(_by_count(counts, attrs), attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    fewest = int(counts.min())
+    finish = _finish(range(fewest, int(counts.max()) + 1), attrs)
     spec = Window(attrs.pool_size, attrs.strides, attrs.padding, (1, 1))
     batch, height, width, channels = layer.inputs[0].shape
-    zero = 0 if divides else attrs.x_zero_point
+    zero = attrs.x_zero_point if isinstance(finish, Requantizer) else 0
     with FunctionBuilder("avg_pool2d") as builder:
         x = builder.parameter("x", layer.inputs[0].shape, layer.inputs[0].dtype)
-        scales = [] if divides else finish.declare(builder)
+        scales = finish.declare(builder) if finish else []
         y = builder.parameter("y", layer.output.shape, layer.output.dtype)
         with loop("n", batch) as n, loop("oh", layer.output.shape[1]) as oh:
             rows = window(oh, 0, spec, height)
@@ -36,24 +50,53 @@ def avg_pool2d(layer: Layer) -> Kernel:
                 count = bind("count", (rows.last - rows.first) * (columns.last - columns.first))
                 with loop("c", channels) as c:
                     total = _sum(x, n, c, rows, columns, zero)
-                    if divides:
+                    if finish:
+                        value = finish.emit(scales, total, count - fewest)
+                    else:
                         mean = bind("mean", _quotient(total, count))
                         value = clamp(mean, attrs.y_min, attrs.y_max)
-                    else:
-                        value = finish.emit(scales, total, count - int(counts.min()))
                     store(y, (n, oh, ow, c), value)
-    return Kernel(builder.function, () if divides else finish.constants)
+    return Kernel(builder.function, finish.constants if finish else ())
 
 
-def _by_count(counts: NDArray[np.int64], attrs: AvgPool2dAttrs) -> RequantizeConstants:
-    """One entry for every count from the smallest to the largest that occurs."""
-    each = [op.constants(n, attrs) for n in range(int(counts.min()), int(counts.max()) + 1)]
-    return RequantizeConstants(
-        each[0].rounding,
-        np.array([c.multiplier for c in each], np.int32).reshape(-1),
-        np.array([c.shift for c in each], np.int32).reshape(-1),
-        np.array([c.scale for c in each], np.float32).reshape(-1),
+@dataclass(frozen=True)
+class _FloatMean:
+    """round(float32(sum) * scale + offset), as XNNPACK's mean; constants by element count."""
+
+    constants: tuple[NDArray[np.float32], NDArray[np.float32]]
+    y_min: int
+    y_max: int
+
+    def declare(self, builder: FunctionBuilder) -> list[Buffer]:
+        """The constants' parameters."""
+        names = zip(("scale", "offset"), self.constants, strict=True)
+        return [builder.parameter(name, value.shape, "float32") for name, value in names]
+
+    def emit(self, buffers: list[Buffer], total: Expr, index: Expr | int) -> Expr:
+        """The output value, clamped, as an int32 expression."""
+        scale, offset = (buffer[index] for buffer in buffers)
+        mean = widen(total, "float32") * scale + offset
+        return round_f32(clamp(mean, self.y_min, self.y_max, "float32"))
+
+
+def _finish(counts: range, attrs: AvgPool2dAttrs) -> Requantizer | _FloatMean | None:
+    """How a sum ends; None: as a quotient."""
+    if op.divides(attrs):
+        return None
+    each = [op.constants(count, attrs) for count in counts]
+    means = [c for c in each if isinstance(c, op.FloatMean)]
+    if means:
+        scales = np.array([c.scale for c in means], np.float32)
+        offsets = np.array([c.offset for c in means], np.float32)
+        return _FloatMean((scales, offsets), attrs.y_min, attrs.y_max)
+    fixed = [c for c in each if isinstance(c, RequantizeConstants)]
+    by_count = RequantizeConstants(
+        fixed[0].rounding,
+        np.array([c.multiplier for c in fixed], np.int32),
+        np.array([c.shift for c in fixed], np.int32),
+        np.empty(0, np.float32),
     )
+    return requantizer(by_count, attrs.y_zero_point, attrs.y_min, attrs.y_max)
 
 
 def _sum(x: Buffer, n: Expr, c: Expr, rows: Span, columns: Span, zero: int) -> Expr:

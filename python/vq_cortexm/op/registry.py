@@ -79,7 +79,9 @@ OPS: dict[str, OpSpec] = {
         requantize.RequantizeAttrs, 1, requantize.output_shape, requantize.reference
     ),
     "vq.reshape": OpSpec(reshape.ReshapeAttrs, 1, reshape.output_shape, reshape.reference),
-    "vq.transpose": OpSpec(transpose.TransposeAttrs, 1, transpose.output_shape, transpose.reference),
+    "vq.transpose": OpSpec(
+        transpose.TransposeAttrs, 1, transpose.output_shape, transpose.reference
+    ),
     "vq.pad": OpSpec(pad.PadAttrs, 1, pad.output_shape, pad.reference),
 }
 

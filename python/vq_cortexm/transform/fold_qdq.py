@@ -174,7 +174,7 @@ class _Folder:
         while op_name(source) in _ACTIVATIONS:
             low, high = _intersect(source, low, high)
             source = self.resolve(source.args[0])
-        y_min, y_max = activation_range(y, low, high)
+        y_min, y_max = activation_range(y, low, high, self.rounding)
         context = LayerContext(label, y, y_min, y_max, self.rounding)
         if is_constant(source):
             raise ModelError(f"layer {label}: quantizes a constant; fold it in the model")

@@ -25,6 +25,8 @@ from ..compat import (
     shape_of,
 )
 from ..errors import ModelError
+from ..op.quantization import dtype_range, quantize_bound
+from ..op.rounding import Rounding
 
 if TYPE_CHECKING:
     from .fold_qdq import LayerContext, _Folder
@@ -55,18 +57,19 @@ def read_quant_params(call: Expr, where: str) -> QuantParams:
     return QuantParams(float(scale.reshape(-1)[0]), int(zero_point.reshape(-1)[0]), dtype)
 
 
-def activation_range(y: QuantParams, low: float, high: float) -> tuple[int, int]:
-    """The clamp in the quantized domain of real bounds, TFLite's way: zp + round(bound/scale)."""
-    info = np.iinfo(y.dtype)
-    bounds = []
-    for bound, limit in ((low, info.min), (high, info.max)):
-        if math.isinf(bound):
-            bounds.append(int(limit))
-            continue
-        quotient = float(np.float32(bound) / np.float32(y.scale))
-        rounded = math.copysign(math.floor(abs(quotient) + 0.5), quotient)
-        bounds.append(int(np.clip(y.zero_point + rounded, info.min, info.max)))
-    return bounds[0], bounds[1]
+def activation_range(
+    y: QuantParams, low: float, high: float, rounding: Rounding
+) -> tuple[int, int]:
+    """The clamp in the quantized domain of an activation's real bounds (infinite: none)."""
+    lowest, highest = dtype_range(y.dtype)
+    bounds = (low, lowest), (high, highest)
+    y_min, y_max = (
+        limit
+        if math.isinf(real)
+        else quantize_bound(real, y.scale, y.zero_point, y.dtype, rounding)
+        for real, limit in bounds
+    )
+    return y_min, y_max
 
 
 def _scales(call: Expr, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -251,7 +254,34 @@ def _emit_pool(
         **_x(x_params),
         **_y(context),
     }
+    if name == "vq.avg_pool2d":
+        values["mean"] = op_name(call) == "relax.mean"
+    elif x_params != context.y:
+        return _rescaled_max_pool(folder, context, x, x_params, values, channels_first)
     y = folder.emit(call_op(name, [x], values), context.name)
+    return _transpose(folder, y, _NHWC_TO_NCHW) if channels_first else y
+
+
+def _rescaled_max_pool(
+    folder: _Folder,
+    context: LayerContext,
+    x: Expr,
+    x_params: QuantParams,
+    values: dict[str, Any],
+    channels_first: bool,
+) -> Expr:
+    """Max pooling keeps its input's parameters; a rescaling follows."""
+    lowest, highest = dtype_range(x_params.dtype)
+    kept = {
+        "y_scale": x_params.scale,
+        "y_zero_point": x_params.zero_point,
+        "y_min": lowest,
+        "y_max": highest,
+        "y_dtype": x_params.dtype,
+    }
+    pooled = folder.emit(call_op("vq.max_pool2d", [x], {**values, **kept}), f"{context.name}_pool")
+    rescale = {**_x(x_params), **_y(context)}
+    y = folder.emit(call_op("vq.requantize", [pooled], rescale), context.name)
     return _transpose(folder, y, _NHWC_TO_NCHW) if channels_first else y
 
 

@@ -65,7 +65,7 @@ def test_standalone_image_prints_the_first_sample_of_seed_1(tmp_path: Path) -> N
 
 
 def test_caller_io_leaves_inputs_alone_and_shrinks_the_arena() -> None:
-    module = TINY_MODELS["tiny_residual"]()
+    module = TINY_MODELS["tiny_conv"]()
     own, callers = (build_folded(module, io=io) for io in ("arena", "caller"))
     assert callers.plan.arena_bytes < own.plan.arena_bytes
     borders = {t.storage for t in (*callers.program.inputs, *callers.program.outputs)}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import APP, write_model
+
 from vq_cortexm.micro.firmware import Firmware, build_firmware
 from vq_cortexm.target import BOARDS
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Template
+
 from vq_cortexm.micro.app import AppSpec, IoTensor, ModelIo
 from vq_cortexm.resources import resource_dir
 

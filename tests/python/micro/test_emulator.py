@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import APP, IO, Command, expected, sample
+
 from vq_cortexm.errors import DeviceError, UsageError
 from vq_cortexm.micro.app import AppSpec
 from vq_cortexm.micro.emulator import run_firmware, run_standalone

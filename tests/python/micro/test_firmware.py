@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import APP, IO, WEIGHTS, replace, write_model
+
 from vq_cortexm.errors import BudgetError, ToolError, UsageError
 from vq_cortexm.micro.app import AppSpec, render_app
 from vq_cortexm.micro.cmake import BuildError, first_error

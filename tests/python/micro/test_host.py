@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import IO, Command, expected, replace, sample, write_model
+
 from vq_cortexm.errors import DeviceError, UsageError
 from vq_cortexm.micro.app import ModelIo
 from vq_cortexm.micro.cmake import BuildError
