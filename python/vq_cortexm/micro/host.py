@@ -37,16 +37,22 @@ def build_host_library(model_dir: Path, build_dir: Path, *, sanitize: bool = Fal
 def sanitizer_environment() -> dict[str, str]:
     """Variables for a process that loads a library under sanitizers: their run time comes first.
 
-    Python itself frees little at its end, so leaks are not looked for.
+    The C++ library follows it, or its exceptions, which TVM uses, would be intercepted before they
+    are known. Python itself frees little at its end, so leaks are not looked for.
     """
+    preloaded = " ".join(_library_path(name) for name in ("libasan.so", "libstdc++.so.6"))
+    return {"LD_PRELOAD": preloaded, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+def _library_path(name: str) -> str:
     completed = subprocess.run(
-        [find_tool("cc"), "-print-file-name=libasan.so"],
+        [find_tool("cc"), f"-print-file-name={name}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=True,
     )
-    return {"LD_PRELOAD": completed.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    return completed.stdout.strip()
 
 
 class HostModel:
