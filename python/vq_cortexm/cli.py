@@ -73,9 +73,11 @@ def compile_(model: Path, output: Path, board: str | None, **options: Any) -> No
     compiled.export(output)
     if resolved is not None and resolved.emulation != "host":
         compiled.export_firmware(output, resolved)
-    from .report.tables import print_plan
+    from .report.tables import plan_table, print_arena
 
-    print_plan(compiled, Console(stderr=True))
+    messages = Console(stderr=True)
+    messages.print(plan_table(compiled))
+    print_arena(compiled, messages)
     click.echo(output)
 
 

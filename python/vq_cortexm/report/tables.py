@@ -34,7 +34,7 @@ def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> N
     """The layer table and the totals of a run."""
     modelled = result.cycles is not None
     console.print(layers_table(result.layers, modelled))
-    print_plan(compiled, console)
+    print_arena(compiled, console)
     if result.instructions is not None:
         cycles = f", {result.cycles:,} modelled cycles" if result.cycles is not None else ""
         console.print(f"{result.instructions:,} instructions{cycles} an inference")
@@ -48,7 +48,21 @@ def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> N
         console.print(f"bit-exact with the host: {'yes' if result.bit_exact else 'NO'}")
 
 
-def print_plan(compiled: CompiledModel, console: Console) -> None:
+def plan_table(compiled: CompiledModel) -> Table:
+    """Where every tensor and scratch buffer lies in the arena, and in which steps."""
+    table = Table("bytes", "steps", "tensor", "role", title="memory plan")
+    for placement in sorted(compiled.plan.placements, key=lambda p: (p.offset, p.storage.first)):
+        storage = placement.storage
+        table.add_row(
+            f"{placement.offset}..{placement.end - 1}",
+            f"{storage.first}..{storage.last}",
+            storage.name,
+            storage.role,
+        )
+    return table
+
+
+def print_arena(compiled: CompiledModel, console: Console) -> None:
     """The arena beside its lower bound."""
     plan = compiled.plan
     console.print(f"arena {plan.arena_bytes:,} B, lower bound {plan.lower_bound_bytes:,} B")
