@@ -15,6 +15,7 @@ from ._version import __version__
 from .aot.library import LibraryOptions, render_library
 from .aot.plan import check_plan, plan_memory
 from .aot.program import Program, extract_program
+from .c_names import KEYWORDS
 from .codegen.lower import lower_function
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
@@ -57,7 +58,7 @@ def build_folded(
     """The part of `build` after the fold: a module of `vq.*` operators to C sources."""
     _check(io, get_args(Io), "io")
     core = targets.core_of_target(target)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS:
         raise UsageError(f"the name {name!r} is no C identifier")
     lowered = lower_pipeline()(folded)
     functions = {

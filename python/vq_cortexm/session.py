@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from . import target as targets
 from .build import build, build_folded
+from .c_names import c_identifier
 from .compat import load_module
 from .compiled_model import MODULE_FILE, CompiledModel, Sample
 from .errors import ModelError, UsageError
@@ -30,7 +30,7 @@ def compile_model(
     if target is None and chosen is not None and chosen.emulation != "host":
         target = f"{targets.DEFAULT_TARGET}/{chosen.core.name}"
     target = target or targets.DEFAULT_TARGET
-    name = name or identifier(model.stem if model.is_file() else model.resolve().name)
+    name = name or c_identifier(model.stem if model.is_file() else model.resolve().name, "model")
     if model.is_dir():
         return build_folded(_load_folder(model), target, io=io, name=name), chosen
     return build(load(model), target, rounding=rounding, io=io, name=name), chosen
@@ -46,12 +46,6 @@ def choose_samples(
     if file is not None:
         return list(load_samples(file, inputs))
     return list(random_samples(inputs, count or 1, seed))
-
-
-def identifier(name: str) -> str:
-    """A C identifier close to `name`."""
-    clean = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return clean if clean and not clean[0].isdigit() else f"model_{clean}"
 
 
 def _load_folder(folder: Path) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
+from ..c_names import c_identifier
 from ..codegen.lower import LoweredFunction
 from ..compat import (
     Expr,
@@ -128,7 +129,7 @@ class _Extractor:
 
     def run(self) -> Program:
         for parameter in self.main.params:
-            self._define(parameter, str(parameter.name), "input", step=0)
+            self._define(parameter, c_identifier(str(parameter.name)), "input", step=0)
         for block in self.main.body.blocks:
             for binding in block.bindings:
                 self._bind(binding.var, binding.value)

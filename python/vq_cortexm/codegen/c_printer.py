@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from ..c_names import KEYWORDS
 from ..compat import Analyzer, Expr, PrimFunc, is_buffer_var
 from .lower import is_register
 
@@ -85,7 +86,7 @@ class _Printer:
         self.function = function
         self.may_alias = may_alias
         self.names: dict[Any, str] = {}
-        self.taken: set[str] = set()
+        self.taken: set[str] = set(KEYWORDS)
         self.analyzer = Analyzer()
         self.written = set(_written_buffers(function.body))
 
@@ -277,10 +278,10 @@ def _print_call(printer: _Printer, expr: Expr) -> str:
     if name == "tirx.if_then_else":
         condition, yes, no = (printer._expr(arg) for arg in expr.args)
         return f"({condition} ? {yes} : {no})"
-    if name in ("tirx.call_pure_extern", "tirx.call_extern"):
+    if name == "tirx.call_pure_extern" and str(expr.args[0].value).startswith("vq_"):
         arguments = ", ".join(_bare(printer._expr(arg)) for arg in expr.args[1:])
         return f"{expr.args[0].value}({arguments})"
-    raise ValueError(f"no C for the TIR intrinsic {name}")
+    raise ValueError(f"no C for the TIR intrinsic {expr}")
 
 
 _EXPRESSIONS: dict[str, Callable[[_Printer, Expr], str]] = {

@@ -9,6 +9,7 @@ import onnx
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
+from ..c_names import c_identifier
 from ..compat import IRModule
 from ..errors import ModelError
 
@@ -38,7 +39,7 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     except Exception as error:  # TVM raises many types; its last line says what it lacks
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise ModelError(f"{name}: cannot be imported: {reason}") from error
-    names = [_identifier(value.name) for value in proto.graph.output]
+    names = [c_identifier(value.name) for value in proto.graph.output]
     module["main"] = module["main"].with_attr("vq.output_names", names)
     return module
 
@@ -66,8 +67,3 @@ def _shape(value: Any, name: str) -> list[int]:
                 "export the model with static shapes"
             )
     return shape
-
-
-def _identifier(name: str) -> str:
-    clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
-    return f"tensor_{clean}" if not clean or clean[0].isdigit() else clean

@@ -15,6 +15,7 @@ import numpy as np
 import tflite as schema
 from tvm import relax
 
+from ..c_names import c_identifier
 from ..compat import Expr, IRModule, constant, dtype_of, tensor_type
 from ..errors import ModelError
 from .tflite_file import (
@@ -148,9 +149,7 @@ def _unique_names(names: list[str]) -> list[str]:
     result: list[str] = []
     for position, name in enumerate(names):
         short = name.split(";")[-1].split(":")[0]
-        clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in short).strip("_")
-        if not clean or clean[0].isdigit():
-            clean = f"tensor_{clean}".rstrip("_")
+        clean = c_identifier(short)
         result.append(clean if clean not in result else f"{clean}_{position}")
     return result
 
