@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,15 +20,17 @@ from . import target as targets
 from ._version import __version__
 from .aot.library import function_symbols
 from .aot.plan import MemoryPlan
-from .aot.program import Program, Tensor
+from .aot.program import Program
 from .compat import IRModule, save_module
 from .errors import BudgetError, UsageError
+from .files import write_atomically
+from .metadata import describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
 from .micro.firmware import build_firmware
 from .micro.runner import DeviceRun, run_on_board
 from .reference import run_reference
 from .report.layers import LayerReport, describe_layers, median
-from .samples import random_samples
+from .samples import check_sample, random_samples
 from .target import Board, Core
 
 Sample = Sequence[NDArray[Any]]
@@ -111,7 +112,6 @@ class CompiledModel:
     @property
     def metadata(self) -> dict[str, Any]:
         """What `metadata.json` says: interface, memory plan, layers, checksums."""
-        program = self.program
         return {
             "producer": "vq-cortexm",
             "version": __version__,
@@ -119,30 +119,7 @@ class CompiledModel:
             "core": self.options.core.name,
             "rounding": self.options.rounding,
             "io": self.options.io,
-            "inputs": _describe_tensors(program.inputs, None, program.quantization["inputs"]),
-            "outputs": _describe_tensors(
-                program.outputs, program.output_names, program.quantization["outputs"]
-            ),
-            "memory": {
-                "arena_bytes": self.plan.arena_bytes,
-                "lower_bound_bytes": self.plan.lower_bound_bytes,
-                "constants_bytes": sum(c.value.nbytes for c in program.constants),
-                "plan": [
-                    {
-                        "storage": p.storage.name,
-                        "role": p.storage.role,
-                        "offset": p.offset,
-                        "size_bytes": p.storage.size_bytes,
-                        "first_step": p.storage.first,
-                        "last_step": p.storage.last,
-                    }
-                    for p in self.plan.placements
-                ],
-            },
-            "layers": [
-                {"name": s.layer, "op": s.op, "macs": s.macs, "function": s.function}
-                for s in program.steps
-            ],
+            **describe_program(self.program, self.plan),
             "files": {
                 name: hashlib.sha256(text.encode()).hexdigest()
                 for name, text in sorted(self.sources.items())
@@ -330,45 +307,3 @@ class CompiledModel:
                 "total": self.plan.arena_bytes + (device.sizes.data if device.sizes else 0),
             },
         )
-
-
-def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """The arrays of one sample; UsageError if their number, shape or type is not the model's."""
-    arrays = [sample] if isinstance(sample, np.ndarray) else list(sample)
-    if len(arrays) != len(inputs):
-        raise UsageError(f"a sample has {len(arrays)} arrays, the model {len(inputs)} inputs")
-    for array, tensor in zip(arrays, inputs, strict=True):
-        if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
-            raise UsageError(
-                f"input {tensor.name!r} is {array.dtype}{array.shape}, "
-                f"the model takes {tensor.dtype}{tensor.shape}"
-            )
-    return [np.ascontiguousarray(array) for array in arrays]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it is never seen half written."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _describe_tensors(
-    tensors: Sequence[Tensor], names: Sequence[str] | None, quantization: Sequence[Any]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": names[i] if names else tensor.name,
-            "shape": list(tensor.shape),
-            "dtype": tensor.dtype,
-            "size_bytes": tensor.size_bytes,
-            **quantization[i],
-        }
-        for i, tensor in enumerate(tensors)
-    ]

@@ -54,6 +54,20 @@ def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
     return [list(sample) for sample in zip(*columns, strict=True)]
 
 
+def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """The arrays of one sample; UsageError if their number, shape or type is not the model's."""
+    arrays = [sample] if isinstance(sample, np.ndarray) else list(sample)
+    if len(arrays) != len(inputs):
+        raise UsageError(f"a sample has {len(arrays)} arrays, the model {len(inputs)} inputs")
+    for array, tensor in zip(arrays, inputs, strict=True):
+        if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
+            raise UsageError(
+                f"input {tensor.name!r} is {array.dtype}{array.shape}, "
+                f"the model takes {tensor.dtype}{tensor.shape}"
+            )
+    return [np.ascontiguousarray(array) for array in arrays]
+
+
 def _draw(rng: np.random.Generator, tensor: Tensor) -> NDArray[Any]:
     if tensor.dtype == "float32":
         return rng.standard_normal(tensor.shape, np.float32)

@@ -10,7 +10,6 @@ says their scales in the function attribute `vq.quantization`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import tvm
@@ -28,21 +27,11 @@ from ..compat import (
 )
 from ..errors import ModelError
 from ..op.rounding import Rounding
-from .qdq_rules import INTEGER_RULES, QDQ_RULES, QuantParams, activation_range, read_quant_params
+from .qdq_context import LayerContext, QuantParams, activation_range, read_quant_params
+from .qdq_rules import INTEGER_RULES, QDQ_RULES
 
 _ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
 _PRODUCTS = {"relax.nn.conv2d", "relax.matmul"}
-
-
-@dataclass(frozen=True)
-class LayerContext:
-    """What a rule sees of the layer it folds: name for messages, output parameters and clamp."""
-
-    name: str
-    y: QuantParams
-    y_min: int
-    y_max: int
-    rounding: Rounding
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.FoldQDQ")

@@ -7,10 +7,8 @@ which `CancelTransposes` removes where neighbours agree.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,60 +23,11 @@ from ..compat import (
     shape_of,
 )
 from ..errors import ModelError
-from ..op.quantization import dtype_range, quantize_bound
-from ..op.rounding import Rounding
-
-if TYPE_CHECKING:
-    from .fold_qdq import LayerContext, _Folder
+from ..op.quantization import dtype_range
+from .qdq_context import Folder, LayerContext, QuantParams, read_quant_params, read_scales
 
 _NCHW_TO_NHWC = (0, 2, 3, 1)
 _NHWC_TO_NCHW = (0, 3, 1, 2)
-
-
-@dataclass(frozen=True)
-class QuantParams:
-    """real = scale * (q - zero_point), per tensor, q of `dtype`."""
-
-    scale: float
-    zero_point: int
-    dtype: str
-
-
-def read_quant_params(call: Expr, where: str) -> QuantParams:
-    """The per-tensor parameters of a quantize or dequantize call."""
-    scale, zero_point = _scales(call, where)
-    if scale.size != 1:
-        raise ModelError(f"{where}: per-channel activations are not supported")
-    dtype = str(call.args[0].ty.dtype)
-    if op_name(call) == "relax.quantize":
-        dtype = str(call.attrs.out_dtype)
-    if dtype not in ("int8", "uint8", "int32"):
-        raise ModelError(f"{where}: {dtype} activations are not supported; int8 and uint8 are")
-    return QuantParams(float(scale.reshape(-1)[0]), int(zero_point.reshape(-1)[0]), dtype)
-
-
-def activation_range(
-    y: QuantParams, low: float, high: float, rounding: Rounding
-) -> tuple[int, int]:
-    """The clamp in the quantized domain of an activation's real bounds (infinite: none)."""
-    lowest, highest = dtype_range(y.dtype)
-    bounds = (low, lowest), (high, highest)
-    y_min, y_max = (
-        limit
-        if math.isinf(real)
-        else quantize_bound(real, y.scale, y.zero_point, y.dtype, rounding)
-        for real, limit in bounds
-    )
-    return y_min, y_max
-
-
-def _scales(call: Expr, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    if not (is_constant(call.args[1]) and is_constant(call.args[2])):
-        raise ModelError(f"{where}: its scale and zero point must be constants")
-    scale = np.asarray(constant_value(call.args[1]), np.float32)
-    if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
-        raise ModelError(f"{where}: a scale is not a positive number")
-    return scale, constant_value(call.args[2])
 
 
 def _x(params: QuantParams) -> dict[str, Any]:
@@ -97,13 +46,13 @@ def _y(context: LayerContext) -> dict[str, Any]:
 
 
 def _weights(
-    folder: _Folder, expr: Expr, context: LayerContext
+    folder: Folder, expr: Expr, context: LayerContext
 ) -> tuple[NDArray[Any], NDArray[np.float32], int]:
     """Constant int8 weights, their scales (one or many) and the scales' axis."""
     call = folder.resolve(expr)
     if op_name(call) != "relax.dequantize" or not is_constant(call.args[0]):
         raise ModelError(f"layer {context.name}: its weights are not quantized constants")
-    scale, zero_point = _scales(call, f"layer {context.name}")
+    scale, zero_point = read_scales(call, f"layer {context.name}")
     weight = constant_value(call.args[0])
     if np.any(zero_point != 0):
         shifted = weight.astype(np.int32) - zero_point.astype(np.int32)
@@ -114,7 +63,7 @@ def _weights(
 
 
 def _bias(
-    folder: _Folder, expr: Expr | None, x: QuantParams, w_scale: NDArray[np.float32], layer: str
+    folder: Folder, expr: Expr | None, x: QuantParams, w_scale: NDArray[np.float32], layer: str
 ) -> NDArray[np.int32]:
     """int32 bias at the scale x_scale * w_scale; zeros where there is none."""
     if expr is None:
@@ -122,7 +71,7 @@ def _bias(
     scale = np.float64(x.scale) * w_scale.astype(np.float64)
     call = _bias_source(folder, expr)
     if op_name(call) == "relax.dequantize" and is_constant(call.args[0]):
-        given, zero_point = _scales(call, f"layer {layer}: bias")
+        given, zero_point = read_scales(call, f"layer {layer}: bias")
         if np.any(zero_point != 0) or np.any(np.abs(given.reshape(-1) / scale - 1) > 1e-2):
             raise ModelError(f"layer {layer}: its bias is not at input scale x weight scale")
         value = constant_value(call.args[0]).astype(np.int32)
@@ -141,7 +90,7 @@ def _per_channel(scale: NDArray[np.float32], channels: int) -> NDArray[np.float3
     return np.broadcast_to(scale, (channels,)).astype(np.float32)
 
 
-def _conv2d(folder: _Folder, call: Expr, context: LayerContext, bias: Expr | None = None) -> Expr:
+def _conv2d(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None = None) -> Expr:
     attrs = call.attrs
     x, x_params = folder.dequantized(call.args[0], context)
     weight, w_scale, _ = _weights(folder, call.args[1], context)
@@ -173,7 +122,7 @@ def _conv2d(folder: _Folder, call: Expr, context: LayerContext, bias: Expr | Non
     return _transpose(folder, y, _NHWC_TO_NCHW) if channels_first else y
 
 
-def _dense(folder: _Folder, call: Expr, context: LayerContext, bias: Expr | None = None) -> Expr:
+def _dense(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None = None) -> Expr:
     x, x_params = folder.dequantized(call.args[0], context)
     kernel = folder.resolve(call.args[1])
     transposed = op_name(kernel) == "relax.permute_dims"
@@ -187,7 +136,7 @@ def _dense(folder: _Folder, call: Expr, context: LayerContext, bias: Expr | None
     return folder.emit(call_op("vq.dense", args, {**_x(x_params), **_y(context)}), context.name)
 
 
-def _add(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _add(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     """A bias after a convolution or product, else an elementwise sum of two tensors."""
     for product, bias in (call.args, (call.args[1], call.args[0])):
         source = folder.resolve(product)
@@ -207,18 +156,18 @@ def _add(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
     return folder.emit(call_op("vq.add", [a, b], values), context.name)
 
 
-def _bias_source(folder: _Folder, expr: Expr) -> Expr:
+def _bias_source(folder: Folder, expr: Expr) -> Expr:
     """What a bias is made of, behind the reshape that an NCHW add needs."""
     call = folder.resolve(expr)
     return folder.resolve(call.args[0]) if op_name(call) == "relax.reshape" else call
 
 
-def _is_bias(folder: _Folder, expr: Expr) -> bool:
+def _is_bias(folder: Folder, expr: Expr) -> bool:
     call = _bias_source(folder, expr)
     return is_constant(call) or (op_name(call) == "relax.dequantize" and is_constant(call.args[0]))
 
 
-def _pool2d(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _pool2d(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     attrs = call.attrs
     x, x_params = folder.dequantized(call.args[0], context)
     if int(attrs.ceil_mode) or any(int(d) != 1 for d in attrs.dilation):
@@ -234,7 +183,7 @@ def _pool2d(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
 
 
 def _emit_pool(
-    folder: _Folder,
+    folder: Folder,
     call: Expr,
     context: LayerContext,
     x: Expr,
@@ -263,7 +212,7 @@ def _emit_pool(
 
 
 def _rescaled_max_pool(
-    folder: _Folder,
+    folder: Folder,
     context: LayerContext,
     x: Expr,
     x_params: QuantParams,
@@ -285,7 +234,7 @@ def _rescaled_max_pool(
     return _transpose(folder, y, _NHWC_TO_NCHW) if channels_first else y
 
 
-def _mean(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _mean(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     """The mean over both spatial axes, as one average pooling window."""
     x, x_params = folder.dequantized(call.args[0], context)
     shape = shape_of(x)
@@ -300,7 +249,7 @@ def _mean(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
     return folder.emit(call_op("vq.reshape", [y], {"shape": list(shape_of(call))}))
 
 
-def _softmax(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _softmax(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     source, beta = call.args[0], 1.0
     scaled = folder.resolve(source)
     if op_name(scaled) == "relax.multiply" and is_constant(folder.resolve(scaled.args[1])):
@@ -313,21 +262,19 @@ def _softmax(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
     return folder.emit(call_op("vq.softmax", [x], values), context.name)
 
 
-def _requantize(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _requantize(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     """dequantize → (activation) → quantize; nothing at all where both sides agree."""
     x, x_params = folder.integer(call.args[0]), read_quant_params(call, context.name)
-    info = np.iinfo(context.y.dtype)
-    if x_params == context.y and (context.y_min, context.y_max) == (info.min, info.max):
+    if x_params == context.y and context.changes_nothing:
         return x
     return folder.emit(call_op("vq.requantize", [x], {**_x(x_params), **_y(context)}), context.name)
 
 
-def _moved(folder: _Folder, call: Expr, context: LayerContext) -> Expr:
+def _moved(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     """An operator that only moves values, between two parameter sets: move, then rescale."""
     x, x_params = folder.dequantized(call.args[0], context)
     moved = folder.emit(_move(call, x), "")
-    info = np.iinfo(context.y.dtype)
-    if x_params == context.y and (context.y_min, context.y_max) == (info.min, info.max):
+    if x_params == context.y and context.changes_nothing:
         return moved
     values = {**_x(x_params), **_y(context)}
     return folder.emit(call_op("vq.requantize", [moved], values), context.name)
@@ -342,17 +289,17 @@ def _move(call: Expr, x: Expr) -> Expr:
     return call_op("vq.reshape", [x], {"shape": list(shape_of(call))})
 
 
-def _integer_move(folder: _Folder, call: Expr) -> Expr:
+def _integer_move(folder: Folder, call: Expr) -> Expr:
     return _move(call, folder.integer(call.args[0]))
 
 
-def _integer_pad(folder: _Folder, call: Expr) -> Expr:
+def _integer_pad(folder: Folder, call: Expr) -> Expr:
     value = call.attrs.pad_value
     values = {"pad_width": [int(n) for n in call.attrs.pad_width], "pad_value": int(value)}
     return call_op("vq.pad", [folder.integer(call.args[0])], values)
 
 
-def _transpose(folder: _Folder, x: Expr, axes: tuple[int, ...]) -> Expr:
+def _transpose(folder: Folder, x: Expr, axes: tuple[int, ...]) -> Expr:
     return folder.emit(call_op("vq.transpose", [x], {"axes": list(axes)}))
 
 
@@ -383,5 +330,3 @@ INTEGER_RULES: dict[str, Callable[..., Expr]] = {
     "relax.nn.pad": _integer_pad,
 }
 """Operators that act on integers directly."""
-
-__all__ = ["INTEGER_RULES", "QDQ_RULES", "QuantParams", "activation_range", "read_quant_params"]

@@ -15,7 +15,7 @@ def step(output: str, inputs: tuple[str, ...], inplace: tuple[str, ...] = ()) ->
 
 
 def program(storages: list[Storage], steps: list[Step]) -> Program:
-    return Program((), (), (), tuple(steps), tuple(storages), (), {}, {})
+    return Program((), (), (), tuple(steps), tuple(storages), (), {}, {}, {})
 
 
 @st.composite
