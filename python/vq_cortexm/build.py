@@ -19,7 +19,7 @@ from .c_names import KEYWORDS
 from .codegen.lower import lower_function
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
-from .errors import UsageError
+from .errors import ModelError, UsageError, first_line
 from .op.rounding import Rounding
 from .transform.pipeline import fold_pipeline, lower_pipeline
 
@@ -44,7 +44,10 @@ def build(
     _check(rounding, get_args(Rounding), "rounding")
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
-    folded = fold_pipeline(rounding)(mod)
+    try:
+        folded = fold_pipeline(rounding)(mod)
+    except ValueError as error:  # an operator's own check of its attributes and shapes
+        raise ModelError(first_line(error)) from error
     return build_folded(folded, target, io=io, name=name)
 
 

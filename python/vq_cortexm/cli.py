@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from ._version import __version__
-from .errors import VqError
+from .errors import VqError, first_line
 
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
 _ROUNDINGS = click.Choice(["single", "double", "float"])
@@ -162,11 +162,7 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         where = "run again with `vq-cortexm --debug` for the traceback"
-        _fail(f"internal error: {type(error).__name__}: {_first_line(error)}; {where}", 2, debug)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        _fail(f"internal error: {type(error).__name__}: {first_line(error)}; {where}", 2, debug)
 
 
 def _fail(message: str, status: int, debug: bool) -> None:

@@ -9,6 +9,12 @@ class VqError(Exception):
     status = 2
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where there is none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class UsageError(VqError):
     """Bad usage: an unknown option, board, target or a bad input array."""
 

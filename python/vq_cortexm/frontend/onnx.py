@@ -11,7 +11,7 @@ from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
 from ..c_names import c_identifier
 from ..compat import IRModule
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 
 
 def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
@@ -36,9 +36,8 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     try:
         module = import_onnx(proto, shape_dict=shapes)
         module = relax.transform.DeadCodeElimination()(module)
-    except Exception as error:  # TVM raises many types; its last line says what it lacks
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{name}: cannot be imported: {reason}") from error
+    except Exception as error:  # TVM raises many types
+        raise ModelError(f"{name}: cannot be imported: {first_line(error)}") from error
     names = [c_identifier(value.name) for value in proto.graph.output]
     module["main"] = module["main"].with_attr("vq.output_names", names)
     return module
@@ -49,8 +48,7 @@ def _parse(data: bytes, name: str) -> Any:
         proto = onnx.load_model_from_string(data)
         onnx.checker.check_model(proto)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "truncated"
-        raise ModelError(f"{name}: not a valid ONNX model: {reason}") from None
+        raise ModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from None
     return proto
 
 

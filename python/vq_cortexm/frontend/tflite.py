@@ -17,7 +17,7 @@ from tvm import relax
 
 from ..c_names import c_identifier
 from ..compat import Expr, IRModule, constant, dtype_of, tensor_type
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .tflite_file import (
     Quantization,
     TfliteGraph,
@@ -48,6 +48,10 @@ def from_tflite(model: str | Path | bytes | Any, name: str | None = None) -> IRM
         return _Importer(graph).run()
     except ModelError as error:
         raise ModelError(f"{name or 'TFLite model'}: {error}") from None
+    except Exception as error:  # TVM's shape rules refuse what a damaged file asks for
+        raise ModelError(
+            f"{name or 'TFLite model'}: damaged or not supported: {first_line(error)}"
+        ) from error
 
 
 class _Importer:

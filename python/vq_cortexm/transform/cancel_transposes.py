@@ -111,12 +111,11 @@ class _Rebuilder:
         return self._emit(make_call("vq.reshape", [x], ReshapeAttrs(shape)))
 
     def _move_forward(self, name: str, args: list[Expr], attrs: Any, hint: str) -> Expr | None:
-        """op(transpose(a), …) → transpose(op(a, …)); None where no input is transposed."""
+        """op(transpose(a), …) → transpose(op(a, …)); None where an input is not transposed."""
         transposed = [self._source(arg, "vq.transpose") for arg in args]
-        first = next((call for call in transposed if call is not None), None)
-        if first is None:
+        if any(call is None for call in transposed):
             return None
-        axes = attributes(first).axes
+        axes = attributes(transposed[0]).axes
         inverse = tuple(int(a) for a in np.argsort(axes))
         moved = [self._transpose(arg, inverse) for arg in args]
         return self._transpose(self._emit(make_call(name, moved, attrs), hint), axes)

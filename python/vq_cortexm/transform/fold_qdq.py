@@ -129,7 +129,7 @@ class _Folder:
             self.integers[parameter] = parameter
             for binding in bindings:
                 call = binding.value
-                if op_name(call) == "relax.dequantize" and call.args[0].same_as(parameter):
+                if op_name(call) == "relax.dequantize" and self._moved_from(call, parameter):
                     self.params[parameter] = read_quant_params(call, str(parameter))
             return parameter
         users = [b for b in bindings if any(a.same_as(parameter) for a in _arguments(b.value))]
@@ -144,6 +144,13 @@ class _Folder:
             self.integers[user.var] = folded
         self.params[parameter] = params
         return folded
+
+    def _moved_from(self, dequantize: Expr, parameter: Expr) -> bool:
+        """Whether what is dequantized is the parameter, through operators that only move it."""
+        source = dequantize.args[0]
+        while op_name(self.resolve(source)) in INTEGER_RULES:
+            source = self.resolve(source).args[0]
+        return bool(self.resolve(source).same_as(parameter))
 
     def _fold_binding(self, var: Expr, value: Expr) -> None:
         name = op_name(value)

@@ -46,20 +46,22 @@ def _y(context: LayerContext) -> dict[str, Any]:
 
 
 def _weights(
-    folder: Folder, expr: Expr, context: LayerContext
-) -> tuple[NDArray[Any], NDArray[np.float32], int]:
-    """Constant int8 weights, their scales (one or many) and the scales' axis."""
+    folder: Folder, expr: Expr, context: LayerContext, channel_axis: int
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Constant int8 weights and their scales: one, or one per index of `channel_axis`."""
     call = folder.resolve(expr)
     if op_name(call) != "relax.dequantize" or not is_constant(call.args[0]):
         raise ModelError(f"layer {context.name}: its weights are not quantized constants")
     scale, zero_point = read_scales(call, f"layer {context.name}")
     weight = constant_value(call.args[0])
-    if np.any(zero_point != 0):
-        shifted = weight.astype(np.int32) - zero_point.astype(np.int32)
-        if zero_point.size != 1 or shifted.min() < -128 or shifted.max() > 127:
-            raise ModelError(f"layer {context.name}: weights need the zero point 0")
-        weight = shifted
-    return weight.astype(np.int8), scale.reshape(-1).astype(np.float32), int(call.attrs.axis)
+    if scale.size > 1 and int(call.attrs.axis) % weight.ndim != channel_axis:
+        raise ModelError(f"layer {context.name}: weight scales that differ within a channel")
+    if zero_point.size > 1 and np.any(zero_point != zero_point.reshape(-1)[0]):
+        raise ModelError(f"layer {context.name}: weights need the zero point 0")
+    shifted = weight.astype(np.int32) - int(zero_point.reshape(-1)[0])
+    if shifted.min() < -128 or shifted.max() > 127:
+        raise ModelError(f"layer {context.name}: weights need the zero point 0")
+    return shifted.astype(np.int8), scale.reshape(-1).astype(np.float32)
 
 
 def _bias(
@@ -93,7 +95,7 @@ def _per_channel(scale: NDArray[np.float32], channels: int) -> NDArray[np.float3
 def _conv2d(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None = None) -> Expr:
     attrs = call.attrs
     x, x_params = folder.dequantized(call.args[0], context)
-    weight, w_scale, _ = _weights(folder, call.args[1], context)
+    weight, w_scale = _weights(folder, call.args[1], context, channel_axis=0)
     channels_first = str(attrs.data_layout) == "NCHW"
     if str(attrs.kernel_layout) == "OIHW":
         weight = weight.transpose(0, 2, 3, 1)
@@ -126,7 +128,8 @@ def _dense(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None 
     x, x_params = folder.dequantized(call.args[0], context)
     kernel = folder.resolve(call.args[1])
     transposed = op_name(kernel) == "relax.permute_dims"
-    weight, w_scale, _ = _weights(folder, kernel.args[0] if transposed else kernel, context)
+    source = kernel.args[0] if transposed else kernel
+    weight, w_scale = _weights(folder, source, context, channel_axis=0 if transposed else 1)
     if weight.ndim != 2:
         raise ModelError(f"layer {context.name}: a product with {weight.ndim}-D weights")
     weight = weight if transposed else weight.T
