@@ -15,11 +15,10 @@ from ._version import __version__
 from .aot.library import LibraryOptions, render_library
 from .aot.plan import check_plan, plan_memory
 from .aot.program import Program, extract_program
-from .c_names import KEYWORDS
 from .codegen.lower import lower_function
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
-from .errors import ModelError, UsageError, first_line
+from .errors import UsageError
 from .op.rounding import Rounding
 from .transform.pipeline import fold_pipeline, lower_pipeline
 
@@ -44,10 +43,7 @@ def build(
     _check(rounding, get_args(Rounding), "rounding")
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
-    try:
-        folded = fold_pipeline(rounding)(mod)
-    except ValueError as error:  # an operator's own check of its attributes and shapes
-        raise ModelError(first_line(error)) from error
+    folded = fold_pipeline(rounding)(mod)
     return build_folded(folded, target, io=io, name=name)
 
 
@@ -61,7 +57,7 @@ def build_folded(
     """The part of `build` after the fold: a module of `vq.*` operators to C sources."""
     _check(io, get_args(Io), "io")
     core = targets.core_of_target(target)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UsageError(f"the name {name!r} is no C identifier")
     lowered = lower_pipeline()(folded)
     functions = {

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from ._version import __version__
 from .errors import VqError, first_line
+from .files import write_atomically
 
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
+_SECONDS = click.FloatRange(min=0, min_open=True)
 _ROUNDINGS = click.Choice(["single", "double", "float"])
 
 
@@ -40,8 +42,10 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("--input", "input_file", type=click.Path(path_type=Path)),
             click.option("--random", "count", type=click.IntRange(1), help="number of samples"),
-            click.option("--seed", type=int, default=1, show_default=True),
-            click.option("--timeout", type=float, default=120.0, help="seconds for the emulator"),
+            click.option("--seed", type=click.IntRange(0), default=1, show_default=True),
+            click.option(
+                "--timeout", type=_SECONDS, default=120.0, help="for the emulator, seconds"
+            ),
             click.option("--json", "as_json", is_flag=True, help="one JSON object"),
         ]
     ):
@@ -67,12 +71,12 @@ def compile_(model: Path, output: Path, board: str | None, **options: Any) -> No
     from .session import compile_model
 
     compiled, resolved = compile_model(model, board=board, **options)
-    if resolved is not None:
-        compiled.check_core(resolved)
-        compiled.check_budget(resolved)
+    has_firmware = resolved is not None and resolved.emulation != "host"
+    # built first: if that fails, nothing is written
+    image = compiled.firmware_image(resolved) if resolved and has_firmware else b""
     compiled.export(output)
-    if resolved is not None and resolved.emulation != "host":
-        compiled.export_firmware(output, resolved)
+    if has_firmware:
+        write_atomically(output / "firmware.elf", image)
     from .report.tables import plan_table, print_arena
 
     messages = Console(stderr=True)
@@ -156,8 +160,7 @@ def main() -> None:
     except click.exceptions.Abort:
         _fail("interrupted", 130, debug)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        _fail(error.format_message().replace("\n", " "), 2, debug)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

@@ -6,7 +6,8 @@ buffers that are variables, `tirx`/`s_tir` in place of `tir`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,30 @@ def op_name(expr: Expr) -> str:
     return ""
 
 
+@contextmanager
+def main_function(builder: Any, parameters: Sequence[Expr]) -> Iterator[Callable[[Expr], None]]:
+    """Builds `main` as one dataflow block: the body emits bindings and calls what is yielded with
+    its result.
+
+    An exception ends the open block too, or TVM complains on stderr when the builder goes.
+    """
+    results: list[Expr] = []
+    try:
+        with builder.function("main", list(parameters)):
+            with builder.dataflow():
+                yield results.append
+                output = builder.emit_output(results[0])
+            builder.emit_func_output(output)
+    except BaseException:
+        builder._end_block()
+        raise
+
+
+def kept_attrs(function: Expr) -> dict[str, Any]:
+    """A function's attributes but for its symbol, to put on the function that replaces it."""
+    return {str(k): v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
+
+
 def save_module(module: IRModule) -> str:
     """The module as TVM's JSON text, constants inside."""
     return str(tvm.ir.save_json(module))
@@ -152,8 +177,10 @@ __all__ = [
     "dtype_of",
     "is_buffer_var",
     "is_constant",
+    "kept_attrs",
     "load_module",
     "lowering_passes",
+    "main_function",
     "op_name",
     "register_relax_op",
     "register_target_tags",

@@ -159,16 +159,21 @@ class CompiledModel:
         return directory
 
     def export_firmware(self, directory: str | Path, board: str | Board) -> Path:
-        """Builds `firmware.elf` for an exported folder, into it. Started by itself the image runs
-        one inference on the first random sample of seed 1 and prints its outputs."""
+        """Writes `firmware_image` to `firmware.elf` in a folder that exists."""
+        path = Path(directory) / "firmware.elf"
+        write_atomically(path, self.firmware_image(board))
+        return path
+
+    def firmware_image(self, board: str | Board) -> bytes:
+        """The ELF image for a board. Started by itself it runs one inference on the first random
+        sample of seed 1 and prints its outputs."""
         board = targets.board_by_name(board) if isinstance(board, str) else board
         self.check_core(board)
         self.check_budget(board)
         with tempfile.TemporaryDirectory(prefix="vq-") as folder:
-            firmware = build_firmware(Path(directory), board, Path(folder), self.app)
-            path = Path(directory) / "firmware.elf"
-            write_atomically(path, firmware.elf.read_bytes())
-        return path
+            model = self.export(Path(folder) / "model")
+            firmware = build_firmware(model, board, Path(folder) / "build", self.app)
+            return firmware.elf.read_bytes()
 
     def export_model_library_format(self, path: str | Path) -> Path:
         """Writes the Model Library Format's tar (its layout, our own schema version), the same

@@ -10,7 +10,7 @@ from rich.table import Table
 from .errors import ToolError
 from .micro.toolchain import TOOLS, tool_version
 
-_PACKAGES = ("apache-tvm", "apache-tvm-ffi", "numpy", "onnx", "tflite", "xgboost")
+_PACKAGES = ("apache-tvm", "apache-tvm-ffi", "numpy", "onnx", "tflite")
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
             + ", ".join(tensor.name for tensor in inputs)
         )
     columns = [_split(path, a, t) for a, t in zip(arrays, inputs, strict=True)]
+    if not columns or not columns[0]:
+        raise UsageError(f"{path}: holds no sample")
     if len({len(column) for column in columns}) != 1:
         raise UsageError(f"{path}: its arrays hold different numbers of samples")
     return [list(sample) for sample in zip(*columns, strict=True)]
@@ -56,10 +58,14 @@ def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
 
 def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
     """The arrays of one sample; UsageError if their number, shape or type is not the model's."""
+    if not isinstance(sample, (np.ndarray, list, tuple)):
+        raise UsageError(f"a sample is a {type(sample).__name__}, not an array or a list of arrays")
     arrays = [sample] if isinstance(sample, np.ndarray) else list(sample)
     if len(arrays) != len(inputs):
         raise UsageError(f"a sample has {len(arrays)} arrays, the model {len(inputs)} inputs")
     for array, tensor in zip(arrays, inputs, strict=True):
+        if not isinstance(array, np.ndarray):
+            raise UsageError(f"input {tensor.name!r} is a {type(array).__name__}, not an array")
         if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
             raise UsageError(
                 f"input {tensor.name!r} is {array.dtype}{array.shape}, "

@@ -138,8 +138,8 @@ def core_of_target(target: object) -> Core:
                 return CORES[DEFAULT_CORE]
             return BOARDS[part].core if part in BOARDS else core_by_name(part)
         raise UsageError(f"target {target!r} is not ours; {_target_tags()}")
-    keys = [str(key) for key in getattr(target, "keys", [])]
-    if DEFAULT_TARGET not in keys:
+    keys = getattr(target, "keys", ())
+    if callable(keys) or DEFAULT_TARGET not in [str(key) for key in keys]:
         raise UsageError(f"target {target} is not ours; {_target_tags()}")
     attrs = getattr(target, "attrs", {})
     return core_by_name(str(attrs.get("mcpu", DEFAULT_CORE)))

@@ -16,7 +16,7 @@ import tflite as schema
 from tvm import relax
 
 from ..c_names import c_identifier
-from ..compat import Expr, IRModule, constant, dtype_of, tensor_type
+from ..compat import Expr, IRModule, constant, dtype_of, main_function, tensor_type
 from ..errors import ModelError, first_line
 from .tflite_file import (
     Quantization,
@@ -70,14 +70,11 @@ class _Importer:
             var = relax.Var(name, tensor_type(tensor.shape, tensor.dtype))
             self.values[index] = var
             parameters.append(var)
-        with self.builder.function("main", parameters):
-            with self.builder.dataflow():
-                for operator in self.graph.operators:
-                    self._emit(operator)
-                results = [self._value(i, "the graph's output") for i in self.graph.outputs]
-                result = results[0] if len(results) == 1 else relax.Tuple(results)
-                output = self.builder.emit_output(result)
-            self.builder.emit_func_output(output)
+        with main_function(self.builder, parameters) as finish:
+            for operator in self.graph.operators:
+                self._emit(operator)
+            results = [self._value(i, "the graph's output") for i in self.graph.outputs]
+            finish(results[0] if len(results) == 1 else relax.Tuple(results))
         output_names = _unique_names([self.graph.tensors[i].name for i in self.graph.outputs])
         module = self.builder.get()
         module["main"] = module["main"].with_attr("vq.output_names", output_names)

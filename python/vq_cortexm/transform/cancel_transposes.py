@@ -14,7 +14,17 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ..compat import Expr, IRModule, constant, constant_value, is_constant, op_name, shape_of
+from ..compat import (
+    Expr,
+    IRModule,
+    constant,
+    constant_value,
+    is_constant,
+    kept_attrs,
+    main_function,
+    op_name,
+    shape_of,
+)
 from ..op.registry import attributes, make_call
 from ..op.reshape import ReshapeAttrs
 from ..op.transpose import TransposeAttrs
@@ -46,17 +56,12 @@ class _Rebuilder:
         function = self.function
         for parameter in function.params:
             self.values[parameter] = parameter
-        with self.builder.function("main", list(function.params)):
-            with self.builder.dataflow():
-                for block in function.body.blocks:
-                    for binding in block.bindings:
-                        self.values[binding.var] = self._rebuild(binding.var, binding.value)
-                result = self._new(function.body.body)
-                output = self.builder.emit_output(result)
-            self.builder.emit_func_output(output)
-        return self.builder.get()["main"].with_attrs(
-            {k: v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
-        )
+        with main_function(self.builder, function.params) as finish:
+            for block in function.body.blocks:
+                for binding in block.bindings:
+                    self.values[binding.var] = self._rebuild(binding.var, binding.value)
+            finish(self._new(function.body.body))
+        return self.builder.get()["main"].with_attrs(kept_attrs(function))
 
     def _new(self, expr: Expr) -> Expr:
         if isinstance(expr, relax.Tuple):

@@ -21,11 +21,13 @@ from ..compat import (
     constant_value,
     dtype_of,
     is_constant,
+    kept_attrs,
+    main_function,
     op_name,
     shape_of,
     tensor_type,
 )
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..op.rounding import Rounding
 from .qdq_context import LayerContext, QuantParams, activation_range, read_quant_params
 from .qdq_rules import INTEGER_RULES, QDQ_RULES
@@ -46,7 +48,10 @@ class FoldQDQ:
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The folded module; only `main` is rewritten."""
-        folded = _Folder(module["main"], self.rounding).run()
+        try:
+            folded = _Folder(module["main"], self.rounding).run()
+        except ValueError as error:  # an operator's own check of its attributes and shapes
+            raise ModelError(first_line(error)) from error
         result = tvm.IRModule(dict(module.functions.items()))
         result["main"] = folded
         return result
@@ -69,20 +74,13 @@ class _Folder:
         bindings = [b for block in function.body.blocks for b in block.bindings]
         self.bound = {binding.var: binding.value for binding in bindings}
         parameters = [self._parameter(p, bindings) for p in function.params]
-        with self.builder.function("main", parameters):
-            with self.builder.dataflow():
-                for binding in bindings:
-                    self._fold_binding(binding.var, binding.value)
-                outputs = [self._output(e) for e in self._result_fields(function.body.body)]
-                result = (
-                    outputs[0][0] if len(outputs) == 1 else relax.Tuple([o for o, _ in outputs])
-                )
-                output = self.builder.emit_output(result)
-            self.builder.emit_func_output(output)
-        folded = self.builder.get()["main"]
-        for key, value in (function.attrs or {}).items():
-            if key != "global_symbol":
-                folded = folded.with_attr(key, value)
+        with main_function(self.builder, parameters) as finish:
+            for binding in bindings:
+                self._fold_binding(binding.var, binding.value)
+            outputs = [self._output(e) for e in self._result_fields(function.body.body)]
+            tensors = [tensor for tensor, _ in outputs]
+            finish(tensors[0] if len(tensors) == 1 else relax.Tuple(tensors))
+        folded = self.builder.get()["main"].with_attrs(kept_attrs(function))
         inputs = [self._describe(self.params.get(p)) for p in function.params]
         described = {"inputs": inputs, "outputs": [self._describe(q) for _, q in outputs]}
         return folded.with_attrs({"vq.quantization": described, "vq.rounding": self.rounding})

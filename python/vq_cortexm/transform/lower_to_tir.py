@@ -19,6 +19,8 @@ from ..compat import (
     constant_value,
     dtype_of,
     is_constant,
+    kept_attrs,
+    main_function,
     op_name,
     shape_of,
 )
@@ -37,21 +39,17 @@ class LowerToTIR:
         builder = relax.BlockBuilder()
         values: dict[Expr, Expr] = {}
         layers: dict[str, Any] = {}
-        with builder.function("main", list(function.params)):
-            with builder.dataflow():
-                for block in function.body.blocks:
-                    for binding in block.bindings:
-                        hint = binding.var.name
-                        new = _lower(builder, binding.value, values, hint)
-                        values[binding.var] = new
-                        if op_name(binding.value) in KERNELS:
-                            layers[new.name] = _facts(binding.value)
-                result = _substitute(function.body.body, values)
-                output = builder.emit_output(result)
-            builder.emit_func_output(output)
+        with main_function(builder, function.params) as finish:
+            for block in function.body.blocks:
+                for binding in block.bindings:
+                    new = _lower(builder, binding.value, values, binding.var.name)
+                    values[binding.var] = new
+                    if op_name(binding.value) in KERNELS:
+                        layers[new.name] = _facts(binding.value)
+            finish(_substitute(function.body.body, values))
         lowered = builder.get()
-        attrs = {k: v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
-        lowered["main"] = lowered["main"].with_attrs({**attrs, "vq.layers": layers})
+        attrs = {**kept_attrs(function), "vq.layers": layers}
+        lowered["main"] = lowered["main"].with_attrs(attrs)
         return lowered
 
 

@@ -17,7 +17,16 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ..compat import Expr, IRModule, constant, constant_value, op_name, shape_of
+from ..compat import (
+    Expr,
+    IRModule,
+    constant,
+    constant_value,
+    kept_attrs,
+    main_function,
+    op_name,
+    shape_of,
+)
 from ..op.registry import attributes, count_macs, make_call
 from ..op.reshape import ReshapeAttrs
 from .channel_ranges import ChannelRanges, channel_ranges
@@ -46,20 +55,17 @@ def _rebuild(function: Expr) -> Expr:
     live = live_channels(function, ranges)
     values: dict[Expr, Expr] = {parameter: parameter for parameter in function.params}
     builder = relax.BlockBuilder()
-    with builder.function("main", list(function.params)):
-        with builder.dataflow():
-            for var, value in bindings_of(function):
-                if op_name(value):
-                    call = _shrink(var, value, values, live, ranges)
-                    values[var] = builder.emit(call, name_hint=var.name)
-                else:
-                    values[var] = _substitute(value, values)
-            output = builder.emit_output(_substitute(function.body.body, values))
-        builder.emit_func_output(output)
+    with main_function(builder, function.params) as finish:
+        for var, value in bindings_of(function):
+            if op_name(value):
+                call = _shrink(var, value, values, live, ranges)
+                values[var] = builder.emit(call, name_hint=var.name)
+            else:
+                values[var] = _substitute(value, values)
+        finish(_substitute(function.body.body, values))
     rebuilt = builder.get()["main"]
-    attrs = {k: v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
     removed = _report(function, rebuilt, live)
-    return rebuilt.with_attrs({**attrs, "vq.removed": removed})
+    return rebuilt.with_attrs({**kept_attrs(function), "vq.removed": removed})
 
 
 def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:

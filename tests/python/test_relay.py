@@ -1,0 +1,186 @@
+"""Relay's names: `tvm.relay`, its importers, `build`, and the target tags."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tflite
+import tvm
+from tflite_builder import TfliteBuilder
+from tvm import relax
+
+import vq_cortexm
+import vq_cortexm.relay
+from vq_cortexm.compat import constant, tensor_type
+from vq_cortexm.errors import UsageError
+from vq_cortexm.frontend import from_tflite
+from vq_cortexm.reference import run_reference
+from vq_cortexm.target import BOARDS, CORES
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_int8.onnx"
+X = np.arange(-30, 30, 5, dtype=np.int8).reshape(1, 12)
+
+
+def _model() -> bytes:
+    rng = np.random.default_rng(0)
+    net = TfliteBuilder()
+    x, y = net.tensor((1, 12), 0.05, -3), net.tensor((1, 4), 0.1, 9)
+    w = net.constant(rng.integers(-127, 128, (4, 12)).astype(np.int8), 0.01)
+    b = net.constant(rng.integers(-999, 999, 4).astype(np.int32), 0.05 * 0.01)
+    net.add("FULLY_CONNECTED", [x, w, b], [y])
+    return net.build([x], [y])
+
+
+MODEL = _model()
+
+
+def _python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    completed = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def _expected() -> Any:
+    return run_reference(vq_cortexm.build(from_tflite(MODEL)).module, [X])[0]
+
+
+def test_import_publishes_tvm_relay() -> None:
+    printed = _python(
+        "import tvm\n"
+        "before = hasattr(tvm, 'relay')\n"
+        "import vq_cortexm.relay\n"
+        "import tvm.relay\n"
+        "from tvm import relay\n"
+        "import tvm.relay.frontend as frontend\n"
+        "from tvm.relay.transform import FoldQDQ\n"
+        "print(before, relay is vq_cortexm.relay, frontend is relay.frontend,\n"
+        "      FoldQDQ is vq_cortexm.transform.FoldQDQ, relay.build.__module__)\n"
+    )
+    assert printed.split() == ["False", "True", "True", "True", "vq_cortexm.relay"]
+
+
+def test_importing_the_package_alone_publishes_nothing() -> None:
+    assert _python("import tvm, vq_cortexm; print(hasattr(tvm, 'relay'))") == "False\n"
+
+
+def test_a_real_relay_is_never_replaced() -> None:
+    printed = _python(
+        "import sys, types, tvm\n"
+        "real = types.ModuleType('tvm.relay')\n"
+        "tvm.relay = sys.modules['tvm.relay'] = real\n"
+        "import vq_cortexm.relay\n"
+        "print(vq_cortexm.relay.publish(), tvm.relay is real, sys.modules['tvm.relay'] is real,\n"
+        "      'tvm.relay.frontend' in sys.modules, callable(vq_cortexm.relay.build))\n"
+    )
+    assert printed.split() == ["False", "True", "True", "False", "True"]
+
+
+def test_publishing_again_is_harmless() -> None:
+    assert vq_cortexm.relay.publish()
+    assert tvm.relay is vq_cortexm.relay
+
+
+@pytest.mark.parametrize("kind", ["path", "string", "bytes", "parsed"])
+def test_tflite_model_as_relays_users_wrote_it(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(MODEL)
+    source: Any = {
+        "path": path,
+        "string": str(path),
+        "bytes": MODEL,
+        "parsed": tflite.Model.GetRootAsModel(MODEL, 0),
+    }[kind]
+    mod, params = tvm.relay.frontend.from_tflite(
+        source, shape_dict={"t0": (1, 12)}, dtype_dict={"t0": "int8"}
+    )
+    lib = tvm.relay.build(mod, target="vq-cortexm", params=params, mod_name="net")
+    result = lib.run([X], board="host")
+    np.testing.assert_array_equal(result.outputs[0][0], _expected())
+
+
+@pytest.mark.parametrize("kind", ["path", "proto"])
+def test_onnx_model_as_relays_users_wrote_it(kind: str) -> None:
+    source: Any = DIGITS if kind == "path" else onnx.load(DIGITS)
+    mod, params = tvm.relay.frontend.from_onnx(source, shape={"image": (1, 1, 8, 8)})
+    lib = tvm.relay.build(mod, target="vq-cortexm", params=params, mod_name="digits")
+    assert lib.name == "digits"
+    assert lib.run([np.zeros((1, 1, 8, 8), np.int8)], check=True).bit_exact
+
+
+def test_build_takes_the_importers_pair_and_our_options() -> None:
+    pair = tvm.relay.frontend.from_tflite(MODEL)
+    lib = tvm.relay.build(
+        pair, "vq-cortexm/cortex-m3", mod_name="net", rounding="float", io="caller"
+    )
+    options = lib.options
+    assert (options.core.name, options.rounding, options.io) == ("cortex-m3", "float", "caller")
+
+
+def test_build_without_a_name_calls_the_model_default_like_relay() -> None:
+    lib = tvm.relay.build(from_tflite(MODEL), target="vq-cortexm", params={})
+    assert lib.name == "default"
+    assert "int32_t tvmgen_default_run(" in lib.sources["default.h"]
+
+
+def test_params_are_bound_to_the_parameters_of_their_names() -> None:
+    b = relax.Var("b", tensor_type((1, 4), "int8"))
+    builder = relax.BlockBuilder()
+    scale, zero_point = constant(np.float32(0.05)), constant(np.int32(-3))
+    with builder.function("main", [x := relax.Var("x", tensor_type((1, 4), "int8")), b]):
+        with builder.dataflow():
+            ends = [builder.emit(relax.op.dequantize(v, scale, zero_point)) for v in (x, b)]
+            total = builder.emit(relax.op.nn.softmax(ends[0]))
+            result = builder.emit_output(relax.op.quantize(total, scale, zero_point))
+        builder.emit_func_output(result)
+    lib = tvm.relay.build(builder.get(), params={"b": np.ones((1, 4), np.int8)}, mod_name="net")
+    assert [t.name for t in lib.program.inputs] == ["x"]
+
+
+def _tags() -> list[str]:
+    return ["vq-cortexm", *(f"vq-cortexm/{part}" for part in (*CORES, *BOARDS))]
+
+
+@pytest.mark.parametrize("tag", _tags())
+def test_tags_resolve_and_build_takes_them_as_targets(tag: str) -> None:
+    target = tvm.target.Target(tag)
+    assert target.kind.name == "c"
+    assert "vq-cortexm" in list(target.keys)
+    part = tag.partition("/")[2] or "cortex-m4"
+    core = BOARDS[part].core.name if part in BOARDS else part
+    by_target = vq_cortexm.build(from_tflite(MODEL), target)
+    by_tag = vq_cortexm.build(from_tflite(MODEL), tag)
+    assert by_target.options.core.name == by_tag.options.core.name == core
+    assert by_target.sources == by_tag.sources
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["llvm", "vq-cortexm/cortex-m99", "vq-cortexm/mps2-an387", "", "vq-cortexm-2", {"kind": "c"}],
+)
+def test_unknown_target_is_refused_in_one_line(target: Any) -> None:
+    with pytest.raises(UsageError, match="known: ") as caught:
+        vq_cortexm.build(from_tflite(MODEL), target)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target", [{"kind": "c"}, {"kind": "c", "keys": ["vq-cortexm"], "mcpu": "cortex-m99"}]
+)
+def test_target_object_that_is_not_ours_is_refused_in_one_line(target: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="known: ") as caught:
+        vq_cortexm.build(from_tflite(MODEL), tvm.target.Target(target))
+    assert "\n" not in str(caught.value)
