@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,11 +14,11 @@ import click
 from rich.console import Console
 
 from ._version import __version__
-from .errors import VqError, first_line
+from .errors import UsageError, VqError, first_line
 from .files import write_atomically
 
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 _ROUNDINGS = click.Choice(["single", "double", "float"])
 
 
@@ -27,7 +28,7 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("--target", help="core or board tag, e.g. vq-cortexm/cortex-m3"),
             click.option("--board", help="see `vq-cortexm boards`"),
-            click.option("--rounding", type=_ROUNDINGS, default="single", show_default=True),
+            click.option("--rounding", type=_ROUNDINGS, help="default: single"),
             click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
             click.option("--name", help="C identifier of the model; default: the file's name"),
         ]
@@ -43,9 +44,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--input", "input_file", type=click.Path(path_type=Path)),
             click.option("--random", "count", type=click.IntRange(1), help="number of samples"),
             click.option("--seed", type=click.IntRange(0), default=1, show_default=True),
-            click.option(
-                "--timeout", type=_SECONDS, default=120.0, help="for the emulator, seconds"
-            ),
+            click.option("--timeout", type=_SECONDS, default=120, help="for the emulator"),
             click.option("--json", "as_json", is_flag=True, help="one JSON object"),
         ]
     ):
@@ -137,6 +136,8 @@ def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, An
     from .session import choose_samples, compile_model
 
     taken = {key: options.pop(key) for key in ("input_file", "count", "seed", "timeout", "as_json")}
+    if math.isnan(taken["timeout"]):
+        raise UsageError("--timeout is not a number of seconds")
     options["board"] = options["board"] or "mps2-an386"
     compiled, board = compile_model(model, **options)
     assert board is not None
@@ -145,9 +146,14 @@ def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, An
     if taken["as_json"]:
         click.echo(json.dumps(describe_run(compiled, result, with_outputs)))
     else:
-        print_run(compiled, result, Console())
+        print_run(compiled, result, _console())
     if result.bit_exact is False:
         sys.exit(1)
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for every table where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def main() -> None:
@@ -159,6 +165,8 @@ def main() -> None:
         _fail(str(error), error.status, debug)
     except click.exceptions.Abort:
         _fail("interrupted", 130, debug)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
     except click.ClickException as error:
         _fail(error.format_message().replace("\n", " "), 2, debug)
     except BrokenPipeError:

@@ -6,6 +6,10 @@ buffers that are variables, `tirx`/`s_tir` in place of `tir`.
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -106,6 +110,23 @@ def op_name(expr: Expr) -> str:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps TVM's own warnings off stderr, Python's and those its C++ code prints: the outcome is
+    an exception of ours or a module."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            os.dup2(nowhere.fileno(), 2)
+            warnings.simplefilter("ignore")
+            yield
+            gc.collect()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
 def main_function(builder: Any, parameters: Sequence[Expr]) -> Iterator[Callable[[Expr], None]]:
     """Builds `main` as one dataflow block: the body emits bindings and calls what is yielded with
     its result.
@@ -182,6 +203,7 @@ __all__ = [
     "lowering_passes",
     "main_function",
     "op_name",
+    "quiet",
     "register_relax_op",
     "register_target_tags",
     "save_module",

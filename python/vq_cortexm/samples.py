@@ -32,17 +32,11 @@ def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
     """
     path = Path(path)
     try:
-        loaded = np.load(path, allow_pickle=False)
+        arrays = _read_arrays(path, inputs)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        raise UsageError(f"{path}: not a .npy or .npz file") from None
-    if isinstance(loaded, np.ndarray):
-        arrays = [loaded]
-    else:
-        names = list(loaded.files)
-        by_name = all(tensor.name in names for tensor in inputs)
-        arrays = [loaded[t.name] for t in inputs] if by_name else [loaded[n] for n in names]
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile):
+        raise UsageError(f"{path}: not a .npy or .npz file of plain arrays") from None
     if len(arrays) != len(inputs):
         raise UsageError(
             f"{path}: holds {len(arrays)} arrays; the model has {len(inputs)} inputs: "
@@ -72,6 +66,18 @@ def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
                 f"the model takes {tensor.dtype}{tensor.shape}"
             )
     return [np.ascontiguousarray(array) for array in arrays]
+
+
+def _read_arrays(path: Path, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return [loaded]
+    names = list(loaded.files)
+    by_name = all(tensor.name in names for tensor in inputs)
+    arrays = [loaded[name] for name in ([t.name for t in inputs] if by_name else names)]
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        raise ValueError("a member is no array")
+    return arrays
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor) -> NDArray[Any]:

@@ -21,7 +21,7 @@ def compile_model(
     *,
     target: str | None = None,
     board: str | None = None,
-    rounding: Any = "single",
+    rounding: Any = None,
     io: Any = "arena",
     name: str | None = None,
 ) -> tuple[CompiledModel, Board | None]:
@@ -32,8 +32,15 @@ def compile_model(
     target = target or targets.DEFAULT_TARGET
     name = name or c_identifier(model.stem if model.is_file() else model.resolve().name, "model")
     if model.is_dir():
-        return build_folded(_load_folder(model), target, io=io, name=name), chosen
-    return build(load(model), target, rounding=rounding, io=io, name=name), chosen
+        folded = _load_folder(model)
+        kept = str(folded["main"].attrs["vq.rounding"])
+        if rounding not in (None, kept):
+            raise UsageError(
+                f"{model} is compiled with rounding {kept}; --rounding {rounding} needs the model"
+            )
+        return build_folded(folded, target, io=io, name=name), chosen
+    built = build(load(model), target, rounding=rounding or "single", io=io, name=name)
+    return built, chosen
 
 
 def choose_samples(
@@ -51,10 +58,12 @@ def choose_samples(
 def _load_folder(folder: Path) -> Any:
     path = folder / MODULE_FILE
     try:
-        return load_module(path.read_text(encoding="utf-8"))
+        folded = load_module(path.read_text(encoding="utf-8"))
+        folded["main"].attrs["vq.rounding"]
     except OSError:
         raise ModelError(
             f"{folder}: no {MODULE_FILE} in it; folders that `vq-cortexm compile` made work"
         ) from None
     except Exception as error:
         raise ModelError(f"{path}: damaged; compile the model again") from error
+    return folded

@@ -132,9 +132,9 @@ def core_of_target(target: object) -> Core:
     """The core of a tag ("vq-cortexm", "vq-cortexm/cortex-m3", "vq-cortexm/mps2-an386") or of a
     `tvm.target.Target` with our key; UsageError for anything else."""
     if isinstance(target, str):
-        prefix, _, part = target.partition("/")
+        prefix, slash, part = target.partition("/")
         if prefix == DEFAULT_TARGET:
-            if not part:
+            if not slash:
                 return CORES[DEFAULT_CORE]
             return BOARDS[part].core if part in BOARDS else core_by_name(part)
         raise UsageError(f"target {target!r} is not ours; {_target_tags()}")

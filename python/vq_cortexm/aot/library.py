@@ -69,7 +69,7 @@ class _Renderer:
             "model": model,
             "banner": self.options.banner,
             "caller_io": self.options.caller_io,
-            "arena_bytes": max(self.plan.arena_bytes, 4),
+            "arena_bytes": self.plan.arena_bytes,
             "lower_bound_bytes": self.plan.lower_bound_bytes,
             "inputs": [self._border(t, t.name) for t in self.program.inputs],
             "outputs": [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
-from ..c_names import c_identifier
+from ..c_names import unique_identifiers
 from ..codegen.lower import LoweredFunction
 from ..compat import (
     Expr,
@@ -130,8 +130,9 @@ class _Extractor:
         self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def run(self) -> Program:
-        for parameter in self.main.params:
-            self._define(parameter, c_identifier(str(parameter.name)), "input", step=0)
+        names = unique_identifiers([str(p.name) for p in self.main.params])
+        for parameter, name in zip(self.main.params, names, strict=True):
+            self._define(parameter, name, "input", step=0)
         for block in self.main.body.blocks:
             for binding in block.bindings:
                 self._bind(binding.var, binding.value)
@@ -153,14 +154,19 @@ class _Extractor:
         )
 
     def _define(self, var: Expr, name: str, role: Role, step: int) -> Tensor:
-        tensor = Tensor(name, shape_of(var), dtype_of(var), name)
-        self.tensors[var] = tensor
-        self._allocate(name, tensor.size_bytes, role, step)
-        return tensor
+        shape, dtype = shape_of(var), dtype_of(var)
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        storage = self._allocate(name, size_bytes, role, step)
+        self.tensors[var] = Tensor(name, shape, dtype, storage)
+        return self.tensors[var]
 
-    def _allocate(self, name: str, size_bytes: int, role: Role, step: int) -> None:
+    def _allocate(self, name: str, size_bytes: int, role: Role, step: int) -> str:
+        """The name of a new storage: an input may be called like a layer."""
+        while name in self.sizes:
+            name += "_"
         self.roles[name], self.sizes[name] = role, size_bytes
         self.lifetimes[name] = (step, step)
+        return name
 
     def _use(self, tensor: Tensor, step: int) -> None:
         first, last = self.lifetimes[tensor.storage]
@@ -200,7 +206,7 @@ class _Extractor:
         scratch = []
         for buffer in lowered.scratch:
             name = f"{layer}_{buffer.name}"
-            self._allocate(name, buffer.size_bytes, "scratch", step)
+            name = self._allocate(name, buffer.size_bytes, "scratch", step)
             arguments.append(Argument(name, False))
             scratch.append(name)
         allowed = [int(i) for i in lowered.function.attrs.get("vq.inplace", [])]
@@ -246,8 +252,10 @@ class _Extractor:
         names = [str(n) for n in self.attrs.get("vq.output_names", [])]
         if len(names) != count:
             names = ["output"] if count == 1 else [f"output{i}" for i in range(count)]
-        taken = {self.tensors[p].name for p in self.main.params}
-        return tuple(f"{name}_out" if name in taken else name for name in names)
+        inputs = [self.tensors[p].name for p in self.main.params]
+        taken = {name.upper() for name in inputs}
+        apart = [f"{name}_out" if name.upper() in taken else name for name in names]
+        return tuple(unique_identifiers([*inputs, *apart])[len(inputs) :])
 
 
 def _plain(value: Any) -> Any:

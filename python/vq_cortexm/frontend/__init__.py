@@ -15,10 +15,10 @@ _READERS = {".tflite": from_tflite, ".onnx": from_onnx}
 def load(path: str | Path) -> IRModule:
     """The Relax QDQ module of a model file, by its ending; ModelError if it cannot be read."""
     path = Path(path)
-    if path.suffix not in _READERS:
-        raise ModelError(f"{path}: unknown ending {path.suffix!r}; known: {', '.join(_READERS)}")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
+    if path.suffix not in _READERS:
+        raise ModelError(f"{path}: unknown ending {path.suffix!r}; known: {', '.join(_READERS)}")
     return _READERS[path.suffix](path)
 
 

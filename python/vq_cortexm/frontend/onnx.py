@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
 from ..c_names import c_identifier
-from ..compat import IRModule
+from ..compat import IRModule, quiet
 from ..errors import ModelError, first_line
 
 
@@ -34,10 +34,15 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     inputs = [value for value in proto.graph.input if value.name not in initializers]
     shapes = {value.name: _shape(value, name) for value in inputs}
     try:
-        module = import_onnx(proto, shape_dict=shapes)
+        with quiet():
+            module = import_onnx(proto, shape_dict=shapes)
         module = relax.transform.DeadCodeElimination()(module)
     except Exception as error:  # TVM raises many types
-        raise ModelError(f"{name}: cannot be imported: {first_line(error)}") from error
+        reason = first_line(error)
+        error.__traceback__ = None  # it holds the importer's builder, which complains when it goes
+        with quiet():
+            del error
+        raise ModelError(f"{name}: cannot be imported: {reason}") from None
     names = [c_identifier(value.name) for value in proto.graph.output]
     module["main"] = module["main"].with_attr("vq.output_names", names)
     return module

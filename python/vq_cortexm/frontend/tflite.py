@@ -15,7 +15,7 @@ import numpy as np
 import tflite as schema
 from tvm import relax
 
-from ..c_names import c_identifier
+from ..c_names import unique_identifiers
 from ..compat import Expr, IRModule, constant, dtype_of, main_function, tensor_type
 from ..errors import ModelError, first_line
 from .tflite_file import (
@@ -63,7 +63,7 @@ class _Importer:
         self.values: dict[int, Expr] = {}
 
     def run(self) -> IRModule:
-        names = _unique_names([self.graph.tensors[i].name for i in self.graph.inputs])
+        names = unique_identifiers([_short(self.graph.tensors[i].name) for i in self.graph.inputs])
         parameters = []
         for index, name in zip(self.graph.inputs, names, strict=True):
             tensor = self.graph.tensors[index]
@@ -75,7 +75,9 @@ class _Importer:
                 self._emit(operator)
             results = [self._value(i, "the graph's output") for i in self.graph.outputs]
             finish(results[0] if len(results) == 1 else relax.Tuple(results))
-        output_names = _unique_names([self.graph.tensors[i].name for i in self.graph.outputs])
+        output_names = unique_identifiers(
+            [_short(self.graph.tensors[i].name) for i in self.graph.outputs]
+        )
         module = self.builder.get()
         module["main"] = module["main"].with_attr("vq.output_names", output_names)
         return module
@@ -145,14 +147,9 @@ def _where(operator: TfliteOperator) -> str:
     return f"{operator.name} (operator {operator.index})"
 
 
-def _unique_names(names: list[str]) -> list[str]:
-    """C identifiers, unique, close to the names in the file."""
-    result: list[str] = []
-    for position, name in enumerate(names):
-        short = name.split(";")[-1].split(":")[0]
-        clean = c_identifier(short)
-        result.append(clean if clean not in result else f"{clean}_{position}")
-    return result
+def _short(name: str) -> str:
+    """What a fused tensor is called last, without its output number."""
+    return name.split(";")[-1].split(":")[0]
 
 
 def _parameters(quantization: Quantization) -> tuple[Expr, Expr, int]:

@@ -51,7 +51,7 @@ def _run(command: Sequence[str], log: Path) -> None:
             check=False,
         )
     if completed.returncode != 0:
-        raise BuildError(f"{first_error(log.read_text(errors='replace'))} (see {log})")
+        raise BuildError(first_error(log.read_text(errors="replace")))
 
 
 def first_error(log: str) -> str:

@@ -14,6 +14,7 @@ from ..resources import resource_dir
 from ..target import Board
 from .app import AppSpec, render_app
 from .cmake import BuildError, cmake_build
+from .toolchain import find_tool
 
 PARTS = ("text", "rodata", "arena", "data")
 
@@ -59,6 +60,7 @@ def build_firmware(model_dir: Path, board: Board, build_dir: Path, app: AppSpec)
     """
     if board.emulation == "host":
         raise UsageError(f"board {board.name!r} takes no firmware; use build_host_library")
+    find_tool("arm-none-eabi-gcc")
     build_dir = build_dir.resolve()
     build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / "vq_app.c"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,13 +15,13 @@ from .layers import LayerReport
 
 def layers_table(layers: tuple[LayerReport, ...], cycles_are_modelled: bool) -> Table:
     """Operator, MACs, instructions, modelled cycles and flash of every layer."""
-    table = Table(title="layers, one inference")
-    table.add_column("layer")
-    table.add_column("op")
+    table = Table(title="layers, one inference", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    table.add_column("layer", no_wrap=True)
+    table.add_column("op", no_wrap=True)
     headings = ["MACs", "instructions"]
-    headings += ["cycles (modelled)", "cycles/MAC"] if cycles_are_modelled else []
+    headings += ["modelled cycles", "cycles/MAC"] if cycles_are_modelled else []
     for heading in (*headings, "flash B"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for layer in layers:
         cells = [_number(layer.macs), _number(layer.instructions)]
         if cycles_are_modelled:
@@ -43,9 +44,10 @@ def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> N
             f"rodata {result.flash['rodata']:,}); RAM {result.ram['total']:,} B, "
             f"stack peak {result.ram['stack_peak']:,} B"
         )
-    console.print(f"{len(result.outputs)} inferences on {result.board.name}")
+    count = len(result.outputs)
+    console.print(f"{count} inference{'' if count == 1 else 's'} on {result.board.name}")
     if result.bit_exact is not None:
-        console.print(f"bit-exact with the host: {'yes' if result.bit_exact else 'NO'}")
+        console.print(f"bit-exact with the reference: {'yes' if result.bit_exact else 'NO'}")
 
 
 def plan_table(compiled: CompiledModel) -> Table:

@@ -302,6 +302,7 @@ def test_file_that_is_no_model_is_refused(data: bytes, tmp_path: Path) -> None:
 
 def test_missing_file_and_unknown_ending_are_refused(tmp_path: Path) -> None:
     assert "none.tflite" in _error(tmp_path / "none.tflite")
+    (tmp_path / "model.pb").touch()
     for name, text in [("none.tflite", "no such file"), ("model.pb", "known: .tflite, .onnx")]:
         with pytest.raises(ModelError, match=text):
             load(tmp_path / name)
