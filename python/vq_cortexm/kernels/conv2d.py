@@ -1,13 +1,22 @@
-"""`vq.conv2d`: direct convolution, four output channels at a time.
+"""`vq.conv2d`: convolution, four output channels at a time.
 
 The inner loop is a dot product over memory that is contiguous in both the activations (NHWC) and
-the weights (OHWI): a whole kernel row where the dilation allows, else one pixel. Padding is never
-stored: the ranges of the kernel's rows and columns shrink at the border. Where there is no
-padding, the input's zero point is folded into the bias.
+the weights (OHWI): a whole kernel row where the dilation allows, else one pixel. Activations are
+read in one of three ways:
+
+* `_direct`: from the input. Padding is never stored: the ranges of the kernel's rows and columns
+  shrink at the border.
+* `_from_rows`: from copies of the rows that the window covers (`RowRing`), padding written out.
+* `_from_pixel`: a pointwise convolution, from a copy of its one pixel.
+
+The last two let the output take the input's place (see `overwrites_input`). Where no border needs
+the input's zero point at run time, it is folded into the bias.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +27,9 @@ from ..op.conv2d import Conv2dAttrs, constants
 from ..op.rounding import RequantizeConstants
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, store, widen
-from .window import Span, Window, window
+from .row_ring import RowRing
+from .tir import Buffer, FunctionBuilder, Scalar, bind, int32, loop, scratch, store, widen
+from .window import Window, window
 
 CHANNEL_TILE = 4
 """Output channels that share each activation load; more would spill registers."""
@@ -27,10 +37,7 @@ CHANNEL_TILE = 4
 
 @dataclass(frozen=True)
 class _Conv:
-    """What the loops of one kernel share: its tensors and how it ends.
-
-    `zero` is subtracted from each activation (0 where the bias already contains it).
-    """
+    """What the loops of one kernel share: its tensors and how it ends."""
 
     x: Buffer
     w: Buffer
@@ -39,12 +46,26 @@ class _Conv:
     y: Buffer
     attrs: Conv2dAttrs
     finish: Requantizer
-    zero: int
 
     @property
     def depth(self) -> int:
         """Input channels that one output channel reads."""
         return int(self.w.shape[3])
+
+    @property
+    def channels(self) -> int:
+        """Input channels."""
+        return int(self.x.shape[3])
+
+
+@dataclass(frozen=True)
+class _View:
+    """The part of the input under one output pixel: kernel rows and columns that exist, and for
+    each row its elements, counted from the window's first pixel."""
+
+    kernel_rows: tuple[Expr | int, Expr | int]
+    kernel_columns: tuple[Expr | int, Expr | int]
+    line: Callable[[Expr], Callable[[Expr], Expr]]
 
 
 def conv2d(layer: Layer) -> Kernel:
@@ -56,35 +77,53 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel:
     """The same with requantization constants that are not the operator's own."""
     attrs: Conv2dAttrs = layer.attrs
     weight, bias, _ = layer.constants
-    batch, height, width, channels = layer.inputs[0].shape
-    _, out_height, out_width, out_channels = layer.output.shape
-    if is_pointwise(weight, attrs):
+    x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
+    pointwise = is_pointwise(weight, attrs)
+    if pointwise:
         # every pixel is alike: one row of them
-        width, out_width = (batch * height * width,) * 2
-        batch = height = out_height = 1
-    padded = any(attrs.padding)
-    if not padded:
+        pixels = math.prod(x_shape[:3])
+        x_shape, y_shape = (1, 1, pixels, x_shape[3]), (1, 1, pixels, y_shape[3])
+    in_place = layer.overlap and (pointwise or overwrites_input(x_shape, y_shape, weight, attrs))
+    reads_padding = any(attrs.padding) and not in_place
+    if not reads_padding:
         bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     finish = requantizer(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max)
-    spec = Window(weight.shape[1:3], attrs.strides, attrs.padding, attrs.dilation)
     with FunctionBuilder("conv2d") as builder:
         conv = _Conv(
-            builder.parameter("x", (batch, height, width, channels), layer.inputs[0].dtype),
+            builder.parameter("x", x_shape, layer.inputs[0].dtype),
             builder.parameter("w", weight.shape, "int8"),
             builder.parameter("bias", bias.shape, "int32"),
             finish.declare(builder),
-            builder.parameter(
-                "y", (batch, out_height, out_width, out_channels), layer.output.dtype
-            ),
+            builder.parameter("y", y_shape, layer.output.dtype),
             attrs,
             finish,
-            attrs.x_zero_point if padded else 0,
         )
-        with loop("n", batch) as n, loop("oh", out_height) as oh:
-            rows = window(oh, 0, spec, height)
-            with loop("ow", out_width) as ow:
-                _pixel(conv, n, oh, ow, rows, window(ow, 1, spec, width))
-    return Kernel(builder.function, (weight, bias, *finish.constants))
+        if not in_place:
+            _direct(conv, attrs.x_zero_point if reads_padding else 0)
+        elif pointwise:
+            _from_pixel(conv)
+        else:
+            _from_rows(conv)
+    replaced = (0,) if in_place else ()
+    return Kernel(builder.function, (weight, bias, *finish.constants), inplace=replaced)
+
+
+def overwrites_input(
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    weight: NDArray[np.int8],
+    attrs: Conv2dAttrs,
+) -> bool:
+    """Whether each output row, written from the input's first byte on, stays within input rows
+    that were copied before: those below oh * stride - top + span."""
+    batch, height, width, channels = x_shape
+    _, out_height, out_width, out_channels = y_shape
+    span = (weight.shape[1] - 1) * attrs.dilation[0] + 1
+    copied = [oh * attrs.strides[0] - attrs.padding[0] + span for oh in range(out_height)]
+    return batch == 1 and all(
+        rows >= height or (oh + 1) * out_width * out_channels <= rows * width * channels
+        for oh, rows in enumerate(copied)
+    )
 
 
 def is_pointwise(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> bool:
@@ -112,43 +151,100 @@ def channel_tiles(channels: int, tile: int = CHANNEL_TILE) -> list[tuple[int, in
     return tiles
 
 
-def _pixel(conv: _Conv, n: Expr, oh: Expr, ow: Expr, rows: Span, columns: Span) -> None:
+def _direct(conv: _Conv, zero: int) -> None:
+    """Loops that read the input itself; `zero` is subtracted from each activation."""
+    x, attrs = conv.x, conv.attrs
+    batch, height, width, _ = (int(n) for n in x.shape)
+    size = (int(conv.w.shape[1]), int(conv.w.shape[2]))
+    spec = Window(size, attrs.strides, attrs.padding, attrs.dilation)
+    with loop("n", batch) as n, loop("oh", int(conv.y.shape[1])) as oh:
+        rows = window(oh, 0, spec, height)
+        with loop("ow", int(conv.y.shape[2])) as ow:
+            columns = window(ow, 1, spec, width)
+
+            def line(kh: Expr) -> Callable[[Expr], Expr]:
+                row = bind("row", rows.origin + kh * attrs.dilation[0])
+                return lambda i: widen(x[n, row, columns.origin, i]) - zero
+
+            view = _View((rows.first, rows.last), (columns.first, columns.last), line)
+            _all_channels(conv, view, n, oh, ow)
+
+
+def _from_rows(conv: _Conv) -> None:
+    """Loops that read copies of the rows under the window."""
+    x, attrs, channels = conv.x, conv.attrs, conv.channels
+    _, height, width, _ = (int(n) for n in x.shape)
+    kernel_height, kernel_width = int(conv.w.shape[1]), int(conv.w.shape[2])
+    top, left, bottom, right = attrs.padding
+    span = (kernel_height - 1) * attrs.dilation[0] + 1
+    sizes = (left * channels, width * channels, right * channels)
+    rows = scratch("rows", (span * sum(sizes),), str(x.dtype))
+    ring = RowRing(rows, span, height, top, bottom, *sizes, span, attrs.x_zero_point)
+
+    def copy(r: Expr, start: Expr) -> None:
+        with loop("i", width * channels) as i:
+            store(rows, [start + i], widen(x[0, r, 0, i]))
+
+    ring.clear()
+    with loop("oh", int(conv.y.shape[1])) as oh:
+        first = bind("first", oh * attrs.strides[0])
+        ring.refill(oh, first, attrs.strides[0], copy)
+        with loop("ow", int(conv.y.shape[2])) as ow:
+            column = bind("column", ow * (attrs.strides[1] * channels))
+
+            def line(kh: Expr) -> Callable[[Expr], Expr]:
+                start = bind("line", ring.slot(first + kh * attrs.dilation[0]) + column)
+                return lambda i: widen(rows[start + i])
+
+            view = _View((0, kernel_height), (0, kernel_width), line)
+            _all_channels(conv, view, int32(0), oh, ow)
+
+
+def _from_pixel(conv: _Conv) -> None:
+    """Loops that read a copy of each pixel. With more outputs than inputs a pixel the last pixel
+    comes first, so that no output lies over an input that is still to be read."""
+    pixels = int(conv.x.shape[2])
+    pixel = scratch("pixel", (conv.channels,), str(conv.x.dtype))
+    backwards = int(conv.y.shape[3]) > conv.channels
+    with loop("p", pixels) as p:
+        ow = bind("ow", pixels - 1 - p) if backwards else p
+        with loop("i", conv.channels) as i:
+            store(pixel, [i], widen(conv.x[0, 0, ow, i]))
+        view = _View((0, 1), (0, 1), lambda _: lambda i: widen(pixel[i]))
+        _all_channels(conv, view, int32(0), int32(0), ow)
+
+
+def _all_channels(conv: _Conv, view: _View, n: Expr, oh: Expr, ow: Expr) -> None:
     """All output channels of one pixel."""
     per_group = int(conv.w.shape[0]) // conv.attrs.groups
     with loop("g", conv.attrs.groups) as group:
-        first_input = group * conv.depth
         for start, count, size in channel_tiles(per_group):
             with loop("tile", count) as tile:
                 channel = bind("oc", group * per_group + start + tile * size)
                 sums = [Scalar(f"acc{c}", conv.bias[channel + c]) for c in range(size)]
-                _accumulate(conv, n, first_input, channel, rows, columns, sums)
+                _accumulate(conv, view, group * conv.depth, channel, sums)
                 for c, acc in enumerate(sums):
                     value = conv.finish.emit(conv.constants, acc.get(), channel + c)
                     store(conv.y, (n, oh, ow, channel + c), value)
 
 
 def _accumulate(
-    conv: _Conv,
-    n: Expr,
-    first_input: Expr,
-    channel: Expr,
-    rows: Span,
-    columns: Span,
-    sums: list[Scalar],
+    conv: _Conv, view: _View, first_input: Expr, channel: Expr, sums: list[Scalar]
 ) -> None:
     """Adds all products of the window to the sums of neighbouring output channels."""
-    with loop("kh", rows.first, rows.last) as kh:
-        row = bind("row", rows.origin + kh * conv.attrs.dilation[0])
+    with loop("kh", *view.kernel_rows) as kh:
+        element = view.line(kh)
         if conv.attrs.dilation[1] == 1 and conv.attrs.groups == 1:
             # element i of the row of kernel pixels: pixel i / depth, channel i % depth
-            with loop("i", columns.first * conv.depth, columns.last * conv.depth) as i:
-                value = bind("v", widen(conv.x[n, row, columns.origin, i]) - conv.zero)
+            first, last = view.kernel_columns
+            with loop("i", first * conv.depth, last * conv.depth) as i:
+                value = bind("v", element(i))
                 for c, acc in enumerate(sums):
                     acc.add(value * widen(conv.w[channel + c, kh, 0, i]))
             return
-        with loop("kw", columns.first, columns.last) as kw:
-            column = bind("column", columns.origin + kw * conv.attrs.dilation[1])
+        with loop("kw", *view.kernel_columns) as kw:
+            start = bind("start", kw * (conv.attrs.dilation[1] * conv.channels) + first_input)
             with loop("ic", conv.depth) as ic:
-                value = bind("v", widen(conv.x[n, row, column, first_input + ic]) - conv.zero)
+                value = bind("v", element(start + ic))
                 for c, acc in enumerate(sums):
                     acc.add(value * widen(conv.w[channel + c, kh, kw, ic]))

@@ -33,5 +33,5 @@ def dense(layer: Layer) -> Kernel:
     x = TensorSpec((1, 1, rows, depth), layer.inputs[0].dtype)
     y = TensorSpec((1, 1, rows, outputs), layer.output.dtype)
     kernel = weight.reshape(outputs, 1, 1, depth)
-    as_layer = Layer("vq.conv2d", as_conv, (x,), (kernel, bias, w_scale), y)
+    as_layer = Layer("vq.conv2d", as_conv, (x,), (kernel, bias, w_scale), y, layer.overlap)
     return convolve(as_layer, constants(w_scale, attrs))

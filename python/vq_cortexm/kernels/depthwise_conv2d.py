@@ -20,19 +20,8 @@ from ..op import depthwise_conv2d as op
 from ..op.depthwise_conv2d import DepthwiseConv2dAttrs
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .tir import (
-    Buffer,
-    FunctionBuilder,
-    Scalar,
-    T,
-    bind,
-    choose,
-    int32,
-    loop,
-    scratch,
-    store,
-    widen,
-)
+from .row_ring import RowRing
+from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, widen
 
 _PLANE_BYTES = 512
 """A channel's padded plane up to this size is copied whole; above it, row by row."""
@@ -41,46 +30,27 @@ _UNROLLED_TAPS = 16
 
 
 @dataclass(frozen=True)
-class _Geometry:
-    """Sizes of one channel's plane; `slots` rows of `row_width` elements are kept."""
+class _Depthwise:
+    """What the loops of one kernel share: its tensors, its rows and how it ends."""
 
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    kernel: tuple[int, int]
+    x: Buffer
+    w: Buffer
+    bias: Buffer
+    constants: list[Buffer]
+    y: Buffer
+    ring: RowRing
     attrs: DepthwiseConv2dAttrs
+    finish: Requantizer
 
     @property
-    def span(self) -> tuple[int, int]:
-        """Rows and columns that one output covers, dilation included."""
-        rows, columns = (
-            (k - 1) * d + 1 for k, d in zip(self.kernel, self.attrs.dilation, strict=True)
-        )
-        return rows, columns
-
-    @property
-    def padded_height(self) -> int:
-        """Rows with the padding written out."""
-        return self.height + self.attrs.padding[0] + self.attrs.padding[2]
-
-    @property
-    def row_width(self) -> int:
-        """Elements of such a row."""
-        return self.width + self.attrs.padding[1] + self.attrs.padding[3]
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the weights."""
+        return int(self.w.shape[0]), int(self.w.shape[1])
 
     @property
     def whole_plane(self) -> bool:
-        return self.padded_height * self.row_width * 2 <= _PLANE_BYTES
-
-    @property
-    def slots(self) -> int:
-        return self.padded_height if self.whole_plane else self.span[0]
-
-    def slot(self, padded_row: Expr) -> Expr:
-        """Where a padded row starts in scratch."""
-        row = padded_row if self.whole_plane else T.truncmod(padded_row, self.slots)
-        return row * self.row_width
+        """Whether all rows of a channel are kept at once."""
+        return self.ring.slots == self.ring.padded_height
 
 
 def depthwise_conv2d(layer: Layer) -> Kernel:
@@ -89,137 +59,91 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
     weight, bias, w_scale = layer.constants
     batch, height, width, channels = layer.inputs[0].shape
     multiplier = weight.shape[2] // channels
-    geometry = _Geometry(
-        height,
-        width,
-        layer.output.shape[1],
-        layer.output.shape[2],
-        (weight.shape[0], weight.shape[1]),
-        attrs,
-    )
     finish = requantizer(op.constants(w_scale, attrs), attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    top, left, bottom, right = attrs.padding
+    padded_height, row_width = height + top + bottom, left + width + right
+    span = (weight.shape[0] - 1) * attrs.dilation[0] + 1
+    whole_plane = padded_height * row_width * 2 <= _PLANE_BYTES
+    slots = padded_height if whole_plane else span
     with FunctionBuilder("depthwise_conv2d") as builder:
         x = builder.parameter("x", layer.inputs[0].shape, layer.inputs[0].dtype)
         w = builder.parameter("w", weight.shape, "int8")
         b = builder.parameter("bias", bias.shape, "int32")
         constants = finish.declare(builder)
         y = builder.parameter("y", layer.output.shape, layer.output.dtype)
-        rows = scratch("rows", (geometry.slots * geometry.row_width,), "int16")
-        if any(attrs.padding):
-            with loop("i", geometry.slots * geometry.row_width) as i:
-                store(rows, [i], int32(0))
+        rows = scratch("rows", (slots * row_width,), "int16")
+        ring = RowRing(rows, slots, height, top, bottom, left, width, right, span, fill=0)
+        depthwise = _Depthwise(x, w, b, constants, y, ring, attrs, finish)
+        ring.clear()
         with loop("n", batch) as n, loop("c", channels) as c:
-            if geometry.whole_plane:
+            if whole_plane:
                 with loop("r", height) as r:
-                    _copy_row(x, rows, geometry, n, c, r, r + attrs.padding[0])
+                    start = bind("slot", ring.slot(r + top) + left)
+                    _copy_row(depthwise, n, c, r, start)
             with loop("m", multiplier) as m:
-                _channel(x, w, b, constants, y, rows, geometry, finish, n, c, c * multiplier + m)
+                _channel(depthwise, n, c, c * multiplier + m)
     inplace = (0,) if multiplier == 1 else ()
     return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
 
 
-def _copy_row(
-    x: Buffer, rows: Buffer, geometry: _Geometry, n: Expr, c: Expr, r: Expr, padded: Expr
-) -> None:
-    """Input row r of channel c into the slot of its padded row."""
-    start = bind("slot", geometry.slot(padded) + geometry.attrs.padding[1])
-    with loop("iw", geometry.width) as iw:
-        store(rows, [start + iw], widen(x[n, r, iw, c]) - geometry.attrs.x_zero_point)
+def _copy_row(depthwise: _Depthwise, n: Expr, c: Expr, r: Expr, start: Expr) -> None:
+    """Input row r of channel c, centred, to scratch from `start` on."""
+    with loop("iw", depthwise.ring.width) as iw:
+        centred = widen(depthwise.x[n, r, iw, c]) - depthwise.attrs.x_zero_point
+        store(depthwise.ring.rows, [start + iw], centred)
 
 
-def _channel(
-    x: Buffer,
-    w: Buffer,
-    b: Buffer,
-    constants: list[Buffer],
-    y: Buffer,
-    rows: Buffer,
-    geometry: _Geometry,
-    finish: Requantizer,
-    n: Expr,
-    c: Expr,
-    channel: Expr,
-) -> None:
+def _channel(depthwise: _Depthwise, n: Expr, c: Expr, channel: Expr) -> None:
     """All outputs of one output channel."""
-    taps = _named_taps(w, geometry, channel)
-    stride = geometry.attrs.strides
-    start = bind("start", b[channel])
-    with loop("oh", geometry.out_height) as oh:
-        first = bind("first", oh * stride[0])
-        if not geometry.whole_plane:
-            _refill_ring(x, rows, geometry, n, c, oh, first)
+    ring, attrs = depthwise.ring, depthwise.attrs
+    taps = _named_taps(depthwise, channel)
+    start = bind("start", depthwise.bias[channel])
+    with loop("oh", int(depthwise.y.shape[1])) as oh:
+        first = bind("first", oh * attrs.strides[0])
+        if not depthwise.whole_plane:
+            ring.refill(
+                oh, first, attrs.strides[0], lambda r, at: _copy_row(depthwise, n, c, r, at)
+            )
         lines = [
-            bind(f"line{kh}", geometry.slot(first + kh * geometry.attrs.dilation[0]))
-            for kh in range(geometry.kernel[0] if taps else 0)
+            bind(f"line{kh}", ring.slot(first + kh * attrs.dilation[0]))
+            for kh in range(depthwise.kernel[0] if taps else 0)
         ]
-        with loop("ow", geometry.out_width) as ow:
+        with loop("ow", int(depthwise.y.shape[2])) as ow:
             acc = Scalar("acc", start)
             if taps:
-                _unrolled(rows, lines, taps, geometry, ow, acc)
+                _unrolled(depthwise, lines, taps, ow, acc)
             else:
-                _looped(rows, w, geometry, first, ow, channel, acc)
-            store(y, (n, oh, ow, channel), finish.emit(constants, acc.get(), channel))
+                _looped(depthwise, first, ow, channel, acc)
+            value = depthwise.finish.emit(depthwise.constants, acc.get(), channel)
+            store(depthwise.y, (n, oh, ow, channel), value)
 
 
-def _refill_ring(
-    x: Buffer, rows: Buffer, geometry: _Geometry, n: Expr, c: Expr, oh: Expr, first: Expr
-) -> None:
-    """Copies the padded rows [first, first + span) that the row before did not need."""
-    span, top = geometry.span[0], geometry.attrs.padding[0]
-    fresh = max(0, span - geometry.attrs.strides[0])
-    begin = bind("begin", T.Select(oh == 0, first, first + fresh))
-    with loop("p", begin, first + span) as padded:
-        r = bind("r", padded - top)
-        if geometry.padded_height == geometry.height:
-            _copy_row(x, rows, geometry, n, c, r, padded)
-            return
-        with choose(T.And(r >= 0, r < geometry.height)) as (inside, outside):
-            with inside:
-                _copy_row(x, rows, geometry, n, c, r, padded)
-            with outside:
-                slot = bind("slot", geometry.slot(padded))
-                with loop("i", geometry.row_width) as i:
-                    store(rows, [slot + i], int32(0))
-
-
-def _named_taps(w: Buffer, geometry: _Geometry, channel: Expr) -> list[list[Expr]]:
+def _named_taps(depthwise: _Depthwise, channel: Expr) -> list[list[Expr]]:
     """The channel's weights as named values, or nothing if they are too many."""
-    height, width = geometry.kernel
+    height, width = depthwise.kernel
     if height * width > _UNROLLED_TAPS:
         return []
     return [
-        [bind(f"w{kh}{kw}", widen(w[kh, kw, channel])) for kw in range(width)]
+        [bind(f"w{kh}{kw}", widen(depthwise.w[kh, kw, channel])) for kw in range(width)]
         for kh in range(height)
     ]
 
 
 def _unrolled(
-    rows: Buffer,
-    lines: list[Expr],
-    taps: list[list[Expr]],
-    geometry: _Geometry,
-    ow: Expr,
-    acc: Scalar,
+    depthwise: _Depthwise, lines: list[Expr], taps: list[list[Expr]], ow: Expr, acc: Scalar
 ) -> None:
-    column = ow * geometry.attrs.strides[1]
+    column = ow * depthwise.attrs.strides[1]
     for line, weights in zip(lines, taps, strict=True):
         for kw, weight in enumerate(weights):
-            index = line + column + kw * geometry.attrs.dilation[1]
-            acc.add(widen(rows[index]) * weight)
+            index = line + column + kw * depthwise.attrs.dilation[1]
+            acc.add(widen(depthwise.ring.rows[index]) * weight)
 
 
-def _looped(
-    rows: Buffer,
-    w: Buffer,
-    geometry: _Geometry,
-    first: Expr,
-    ow: Expr,
-    channel: Expr,
-    acc: Scalar,
-) -> None:
-    height, width = geometry.kernel
+def _looped(depthwise: _Depthwise, first: Expr, ow: Expr, channel: Expr, acc: Scalar) -> None:
+    attrs, ring = depthwise.attrs, depthwise.ring
+    height, width = depthwise.kernel
     with loop("kh", height) as kh:
-        line = bind("line", geometry.slot(first + kh * geometry.attrs.dilation[0]))
+        line = bind("line", ring.slot(first + kh * attrs.dilation[0]))
         with loop("kw", width) as kw:
-            column = ow * geometry.attrs.strides[1] + kw * geometry.attrs.dilation[1]
-            acc.add(widen(rows[line + column]) * widen(w[kh, kw, channel]))
+            column = ow * attrs.strides[1] + kw * attrs.dilation[1]
+            acc.add(widen(ring.rows[line + column]) * widen(depthwise.w[kh, kw, channel]))

@@ -23,7 +23,8 @@ class Layer:
     """One `vq.*` call: what a kernel is generated from.
 
     `inputs` are the tensors that are computed, `constants` the operator's constant arguments in
-    their order, `attrs` its attribute record (`op.<name>.<Name>Attrs`).
+    their order, `attrs` its attribute record (`op.<name>.<Name>Attrs`). With `overlap` a kernel
+    may spend scratch and copies on letting its output take its input's place.
     """
 
     op: str
@@ -31,6 +32,7 @@ class Layer:
     inputs: tuple[TensorSpec, ...]
     constants: tuple[NDArray[Any], ...]
     output: TensorSpec
+    overlap: bool = False
 
 
 @dataclass(frozen=True)

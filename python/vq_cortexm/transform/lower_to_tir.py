@@ -33,6 +33,10 @@ from ..op.registry import attributes, count_macs
 class LowerToTIR:
     """Pass from folded Relax to Relax of `call_tir`; layer facts go to `vq.layers` of `main`."""
 
+    def __init__(self, overlap: bool = False) -> None:
+        """With `overlap` kernels spend scratch on letting outputs take their inputs' place."""
+        self.overlap = overlap
+
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The lowered module."""
         function = module["main"]
@@ -42,7 +46,7 @@ class LowerToTIR:
         with main_function(builder, function.params) as finish:
             for block in function.body.blocks:
                 for binding in block.bindings:
-                    new = _lower(builder, binding.value, values, binding.var.name)
+                    new = _lower(builder, binding, values, self.overlap)
                     values[binding.var] = new
                     if op_name(binding.value) in KERNELS:
                         layers[new.name] = _facts(binding.value)
@@ -53,7 +57,7 @@ class LowerToTIR:
         return lowered
 
 
-def layer_of(call: Expr) -> Layer:
+def layer_of(call: Expr, overlap: bool = False) -> Layer:
     """What the kernels need to know of a `vq.*` call."""
     tensors = [arg for arg in call.args if not is_constant(arg)]
     constants = [constant_value(arg) for arg in call.args if is_constant(arg)]
@@ -63,6 +67,7 @@ def layer_of(call: Expr) -> Layer:
         tuple(TensorSpec(shape_of(t), dtype_of(t)) for t in tensors),
         tuple(constants),
         TensorSpec(shape_of(call), dtype_of(call)),
+        overlap,
     )
 
 
@@ -70,12 +75,13 @@ def _facts(call: Expr) -> dict[str, Any]:
     return {"op": op_name(call).removeprefix("vq."), "macs": count_macs(call)}
 
 
-def _lower(builder: Any, value: Expr, values: dict[Expr, Expr], hint: str) -> Expr:
+def _lower(builder: Any, binding: Any, values: dict[Expr, Expr], overlap: bool) -> Expr:
+    value, hint = binding.value, binding.var.name
     name = op_name(value)
     if name not in KERNELS:
         value = _substitute(value, values)
         return builder.emit(value, name_hint=hint) if name else value
-    kernel = KERNELS[name](layer_of(value))
+    kernel = KERNELS[name](layer_of(value, overlap))
     function = kernel.function.with_attr("vq.inplace", list(kernel.inplace))
     symbol = builder.add_func(function, name.removeprefix("vq."))
     tensors = [_substitute(arg, values) for arg in value.args if not is_constant(arg)]

@@ -19,6 +19,6 @@ def fold_pipeline(rounding: Rounding = "single") -> Any:
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 
-def lower_pipeline() -> Any:
-    """`vq.*` form → `call_tir` form."""
-    return tvm.ir.transform.Sequential([LowerToTIR()], name="vq.lower")
+def lower_pipeline(overlap: bool = False) -> Any:
+    """`vq.*` form → `call_tir` form; see `LowerToTIR` for `overlap`."""
+    return tvm.ir.transform.Sequential([LowerToTIR(overlap)], name="vq.lower")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -220,7 +220,9 @@ def one_layer_module(name: str, seed: int) -> Any:
 
 
 def check(name: str, seed: int, board: str) -> None:
-    compiled = build_folded(one_layer_module(name, seed), name="layer")
+    # in the arena outputs overlap inputs where they can, between the caller's buffers they cannot
+    io: Literal["arena", "caller"] = "caller" if seed % 3 == 0 else "arena"
+    compiled = build_folded(one_layer_module(name, seed), io=io, name="layer")
     samples = random_samples(compiled.program.inputs, 4, seed)
     result = compiled.run(samples, board, check=True)
     assert result.bit_exact, f"{name}, seed {seed}, {board}"
