@@ -56,6 +56,7 @@ _INFIX_CALLS = {
     "tirx.bitwise_or": "|",
     "tirx.bitwise_xor": "^",
 }
+_EXTERNS = ("tirx.call_extern", "tirx.call_pure_extern")
 _INDENT = "    "
 _COLUMNS = 100
 
@@ -278,7 +279,10 @@ def _print_call(printer: _Printer, expr: Expr) -> str:
     if name == "tirx.if_then_else":
         condition, yes, no = (printer._expr(arg) for arg in expr.args)
         return f"({condition} ? {yes} : {no})"
-    if name == "tirx.call_pure_extern" and str(expr.args[0].value).startswith("vq_"):
+    if name == "tirx.address_of":
+        load = expr.args[0]
+        return f"&{printer._element(load.source, load.indices)}"
+    if name in _EXTERNS and str(expr.args[0].value).startswith("vq_"):
         arguments = ", ".join(_bare(printer._expr(arg)) for arg in expr.args[1:])
         return f"{expr.args[0].value}({arguments})"
     raise ValueError(f"no C for the TIR intrinsic {expr}")
@@ -296,6 +300,11 @@ _EXPRESSIONS: dict[str, Callable[[_Printer, Expr], str]] = {
     "Not": lambda printer, expr: f"!{printer._expr(expr.a)}",
     "Call": _print_call,
 }
+
+
+def _op_name(expr: Expr) -> str:
+    """The operator of a call, "" of anything else."""
+    return str(getattr(getattr(expr, "op", None), "name", ""))
 
 
 def _bare(text: str) -> str:
@@ -317,6 +326,9 @@ def _sequence(body: Any) -> list[Any]:
 def _written_buffers(stmt: Any) -> Iterator[Any]:
     if isinstance(stmt, tirx.BufferStore):
         yield stmt.buffer
+    if isinstance(stmt, tirx.Evaluate) and _op_name(stmt.value) == "tirx.call_extern":
+        # an extern statement writes through its first pointer
+        yield stmt.value.args[1].args[0].source
     for child in [
         *getattr(stmt, "seq", []),
         *(getattr(stmt, name, None) for name in ("body", "then_case", "else_case")),

@@ -28,7 +28,7 @@ from ..op.rounding import RequantizeConstants
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
 from .row_ring import RowRing
-from .tir import Buffer, FunctionBuilder, Scalar, bind, int32, loop, scratch, store, widen
+from .tir import Buffer, FunctionBuilder, Scalar, bind, copy, int32, loop, scratch, store, widen
 from .window import Window, window
 
 CHANNEL_TILE = 4
@@ -181,14 +181,13 @@ def _from_rows(conv: _Conv) -> None:
     rows = scratch("rows", (span * sum(sizes),), str(x.dtype))
     ring = RowRing(rows, span, height, top, bottom, *sizes, span, attrs.x_zero_point)
 
-    def copy(r: Expr, start: Expr) -> None:
-        with loop("i", width * channels) as i:
-            store(rows, [start + i], widen(x[0, r, 0, i]))
+    def copy_row(r: Expr, start: Expr) -> None:
+        copy(rows, [start], x, (0, r, 0, 0), width * channels)
 
     ring.clear()
     with loop("oh", int(conv.y.shape[1])) as oh:
         first = bind("first", oh * attrs.strides[0])
-        ring.refill(oh, first, attrs.strides[0], copy)
+        ring.refill(oh, first, attrs.strides[0], copy_row)
         with loop("ow", int(conv.y.shape[2])) as ow:
             column = bind("column", ow * (attrs.strides[1] * channels))
 
@@ -208,8 +207,7 @@ def _from_pixel(conv: _Conv) -> None:
     backwards = int(conv.y.shape[3]) > conv.channels
     with loop("p", pixels) as p:
         ow = bind("ow", pixels - 1 - p) if backwards else p
-        with loop("i", conv.channels) as i:
-            store(pixel, [i], widen(conv.x[0, 0, ow, i]))
+        copy(pixel, [0], conv.x, (0, 0, ow, 0), conv.channels)
         view = _View((0, 1), (0, 1), lambda _: lambda i: widen(pixel[i]))
         _all_channels(conv, view, int32(0), int32(0), ow)
 

@@ -17,6 +17,8 @@ from tvm.tirx.script import builder as T
 from ..compat import Expr, PrimFunc
 
 Buffer = Any
+COPY = "vq_copy"
+"""The extern that writes to its first argument."""
 
 
 class FunctionBuilder:
@@ -95,6 +97,14 @@ def store(buffer: Buffer, indices: Sequence[Expr | int], value: Expr) -> None:
     T.buffer_store(buffer, T.cast(value, str(buffer.dtype)), list(indices))
 
 
+def copy(
+    to: Buffer, first: Sequence[Expr | int], source: Buffer, start: Sequence[Expr | int], size: int
+) -> None:
+    """`size` neighbouring elements of an 8-bit tensor to another place that they do not overlap."""
+    target, origin = (T.address_of(b[tuple(i)]) for b, i in ((to, first), (source, start)))
+    T.evaluate(T.call_extern("void", COPY, target, origin, size))
+
+
 @contextmanager
 def when(condition: Expr) -> Iterator[None]:
     """`if (condition) { ... }`."""
@@ -165,6 +175,7 @@ __all__ = [
     "bind",
     "choose",
     "clamp",
+    "copy",
     "divide_by_power",
     "doubling_high_product",
     "high_product",

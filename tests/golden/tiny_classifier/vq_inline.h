@@ -3,6 +3,12 @@
 #define VQ_INLINE_H
 
 #include <stdint.h>
+#include <string.h>
+
+/* Between places that do not overlap. */
+static inline void vq_copy(void *to, const void *from, int32_t bytes) {
+    memcpy(to, from, (size_t)bytes);
+}
 
 static inline int32_t vq_min_s32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t vq_max_s32(int32_t a, int32_t b) { return a > b ? a : b; }

@@ -14,6 +14,7 @@ from vq_cortexm.kernels.tir import (
     T,
     bind,
     choose,
+    copy,
     int32,
     loop,
     round_f32,
@@ -120,3 +121,15 @@ def test_an_intrinsic_without_c_is_refused_by_name() -> None:
         store(y, [0], T.exp(x[0]))
     with pytest.raises(ValueError, match="no C for"):
         printed(builder)
+
+
+def test_a_copy_writes_to_its_target_and_only_there() -> None:
+    with FunctionBuilder("copies") as builder:
+        x = builder.parameter("x", (4, 8), "int8")
+        y = builder.parameter("y", (4, 8), "int8")
+        with loop("r", 4) as r:
+            copy(y, (r, 0), x, (3 - r, 0), 8)
+    text = printed(builder)
+    assert "const int8_t *restrict x" in text
+    assert "int8_t *restrict y" in text and "const int8_t *restrict y" not in text
+    assert "vq_copy(&y[r * 8], &x[24 - (r * 8)], 8);" in text
