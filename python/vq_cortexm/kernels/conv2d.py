@@ -27,7 +27,7 @@ from ..op.conv2d import Conv2dAttrs, constants
 from ..op.rounding import RequantizeConstants
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .row_ring import RowRing
+from .row_ring import RowRing, output_follows_copies
 from .tir import Buffer, FunctionBuilder, Scalar, bind, copy, int32, loop, scratch, store, widen
 from .window import Window, window
 
@@ -119,10 +119,13 @@ def overwrites_input(
     batch, height, width, channels = x_shape
     _, out_height, out_width, out_channels = y_shape
     span = (weight.shape[1] - 1) * attrs.dilation[0] + 1
-    copied = [oh * attrs.strides[0] - attrs.padding[0] + span for oh in range(out_height)]
-    return batch == 1 and all(
-        rows >= height or (oh + 1) * out_width * out_channels <= rows * width * channels
-        for oh, rows in enumerate(copied)
+    return batch == 1 and output_follows_copies(
+        height,
+        width * channels,
+        out_height,
+        out_width * out_channels,
+        span - attrs.padding[0],
+        attrs.strides[0],
     )
 
 

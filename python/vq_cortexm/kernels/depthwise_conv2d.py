@@ -6,9 +6,9 @@ out, so that the inner loop has neither borders nor subtractions:
     scratch row (padded input row r):   0 0 | x[r - top, 0..W) - zp | 0 0      left, W, right
 
 With few rows the whole padded plane is copied; else a ring of as many rows as the kernel is high,
-padded row r in slot r % KH. Output pixel p of channel c lies at p * C + c, as does input pixel p,
-and is written after the rows that it belongs to were copied: with one output per input channel
-the output may take the input's place.
+padded row r in slot r % KH. Output pixel p of channel c lies at p * C + c, as does input pixel p:
+with one output per input channel the output may take the input's place if it never runs ahead of
+the rows that were copied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..op import depthwise_conv2d as op
 from ..op.depthwise_conv2d import DepthwiseConv2dAttrs
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .row_ring import RowRing
+from .row_ring import RowRing, output_follows_copies
 from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, widen
 
 _PLANE_BYTES = 512
@@ -82,7 +82,12 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
                     _copy_row(depthwise, n, c, r, start)
             with loop("m", multiplier) as m:
                 _channel(depthwise, n, c, c * multiplier + m)
-    inplace = (0,) if multiplier == 1 else ()
+    _, out_height, out_width, _ = layer.output.shape
+    # a plane is copied whole before its first output is written
+    follows = whole_plane or output_follows_copies(
+        height, width, out_height, out_width, span - top, attrs.strides[0]
+    )
+    inplace = (0,) if batch == 1 and multiplier == 1 and follows else ()
     return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
 
 

@@ -15,6 +15,27 @@ from ..compat import Expr
 from .tir import Buffer, T, bind, choose, int32, loop, store
 
 
+def output_follows_copies(
+    input_rows: int,
+    input_row: int,
+    output_rows: int,
+    output_row: int,
+    first_copied: int,
+    stride: int,
+) -> bool:
+    """Whether output rows, written from the input's first element on, stay within input rows that
+    were copied before.
+
+    Rows have `input_row` and `output_row` elements; before output row oh is written, the input rows
+    below first_copied + oh * stride are copied (all of them from `input_rows` on).
+    """
+    copied = (first_copied + oh * stride for oh in range(output_rows))
+    return all(
+        rows >= input_rows or (oh + 1) * output_row <= rows * input_row
+        for oh, rows in enumerate(copied)
+    )
+
+
 @dataclass(frozen=True)
 class RowRing:
     """Rows of `width` elements with `left` and `right` elements of padding around them.

@@ -239,6 +239,11 @@ def test_layer_in_the_emulator(name: str) -> None:
     check(name, 100, "mps2-an386")
 
 
+@pytest.mark.parametrize("seed", [220, 229, 236])
+def test_depthwise_output_that_would_run_ahead_of_its_input(seed: int) -> None:
+    check("depthwise_conv2d", seed, "host")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200, 300))
 @pytest.mark.parametrize("name", LAYERS)
