@@ -57,12 +57,6 @@ def dtype_of(expr: Expr) -> str:
     return str(expr.ty.dtype)
 
 
-def tuple_fields(expr: Expr) -> list[Any]:
-    """The types of a tuple-typed expression's fields; one-element list for a tensor."""
-    ty = expr.ty
-    return list(ty.fields) if isinstance(ty, relax.TupleType) else [ty]
-
-
 def constant(value: NDArray[Any]) -> Expr:
     """A Relax constant that owns a copy of `value`."""
     return relax.const(np.ascontiguousarray(value), str(value.dtype))
@@ -209,5 +203,4 @@ __all__ = [
     "save_module",
     "shape_of",
     "tensor_type",
-    "tuple_fields",
 ]
