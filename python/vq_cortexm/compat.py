@@ -20,6 +20,7 @@ import tvm_ffi
 from numpy.typing import NDArray
 from tvm import relax, s_tir, tirx
 from tvm.ir import GenericConst, Op, PointerType, _ffi_api, register_op_attr
+from tvm.relax.frontend.onnx import onnx_frontend
 from tvm.sym.analyzer import Analyzer
 from tvm.tirx.buffer import is_buffer_var
 
@@ -121,6 +122,35 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def onnx_as_operators() -> Iterator[None]:
+    """Inside, TVM imports ONNX's Pad of a constant as `relax.nn.pad` and Clip between constants as
+    `relax.clip`; else both as loop nests."""
+    pad, clip = onnx_frontend.Pad.__dict__["_lower_pad"], onnx_frontend.Clip.__dict__["_impl_v13"]
+
+    def lower_pad(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any, modes: Any) -> Expr:
+        if attr.get("mode", b"constant") != b"constant":
+            return pad.__func__(cls, builder, inputs, attr, params, modes)
+        before, after, value = cls._parse_pads_and_axes(inputs, params)
+        widths = [int(n) for pair in zip(before, after, strict=True) for n in pair]
+        return relax.op.nn.pad(inputs[0], widths, "constant", value)
+
+    def lower_clip(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any) -> Expr:
+        given = [onnx_frontend.get_constant(x, params) for x in (inputs[1], inputs[2])]
+        if dtype_of(inputs[0]) != "float32" or any(x and not is_constant(x) for x in given):
+            return clip.__func__(cls, builder, inputs, attr, params)
+        ends = zip(given, (-np.inf, np.inf), strict=True)
+        low, high = (constant_value(x) if x else end for x, end in ends)
+        return relax.op.clip(inputs[0], float(low), float(high))
+
+    onnx_frontend.Pad._lower_pad = classmethod(lower_pad)
+    onnx_frontend.Clip._impl_v13 = classmethod(lower_clip)
+    try:
+        yield
+    finally:
+        onnx_frontend.Pad._lower_pad, onnx_frontend.Clip._impl_v13 = pad, clip
+
+
+@contextmanager
 def main_function(builder: Any, parameters: Sequence[Expr]) -> Iterator[Callable[[Expr], None]]:
     """Builds `main` as one dataflow block: the body emits bindings and calls what is yielded with
     its result.
@@ -196,6 +226,7 @@ __all__ = [
     "load_module",
     "lowering_passes",
     "main_function",
+    "onnx_as_operators",
     "op_name",
     "quiet",
     "register_relax_op",

@@ -20,18 +20,22 @@ from . import target as targets
 from ._version import __version__
 from .aot.library import function_symbols
 from .aot.plan import MemoryPlan
+from .aot.poison import describe_violation
 from .aot.program import Program
 from .compat import IRModule, save_module
-from .errors import BudgetError, UsageError
+from .errors import BudgetError, DeviceError, RunError, UsageError
 from .files import write_atomically
 from .metadata import describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
+from .micro.cycle_model import DEFAULT_TIMING, Timing
 from .micro.firmware import build_firmware
 from .micro.runner import DeviceRun, run_on_board
 from .reference import run_reference
-from .report.layers import LayerReport, describe_layers, median
+from .report.layers import LayerReport, describe_layers, layer_levels, median
+from .report.limits import LayerLimit, layer_limits
 from .samples import check_sample, random_samples
 from .target import Board, Core
+from .transform.virtual_quantize import virtual_quantization
 
 Sample = Sequence[NDArray[Any]]
 MODULE_FILE = "module.json"
@@ -104,6 +108,14 @@ class CompiledModel:
         return function_symbols(self.program, self.name)
 
     @cached_property
+    def _limits(self) -> tuple[LayerLimit | None, ...]:
+        return layer_limits(self.module, self.options.core)
+
+    @cached_property
+    def _levels(self) -> tuple[int, ...]:
+        return layer_levels(self.module)
+
+    @cached_property
     def app(self) -> AppSpec:
         """The firmware's glue: its own sample is the first of seed 1."""
         sample = random_samples(self.program.inputs, 1, seed=1)[0]
@@ -119,6 +131,7 @@ class CompiledModel:
             "core": self.options.core.name,
             "rounding": self.options.rounding,
             "io": self.options.io,
+            "virtual_quantization": virtual_quantization(self.module),
             **describe_program(self.program, self.plan),
             "files": {
                 name: hashlib.sha256(text.encode()).hexdigest()
@@ -130,12 +143,13 @@ class CompiledModel:
     def report(self) -> dict[str, Any]:
         """Static facts: MACs, arena against its lower bound, constants, layers."""
         memory = {k: v for k, v in self.metadata["memory"].items() if k != "plan"}
+        layers = describe_layers(self.program, self.name, limits=self._limits, levels=self._levels)
         return {
             "model": self.name,
             "core": self.options.core.name,
             "macs": self.program.macs,
             **memory,
-            "layers": [vars(layer) for layer in describe_layers(self.program, self.name)],
+            "layers": [vars(layer) for layer in layers],
         }
 
     def export(self, directory: str | Path) -> Path:
@@ -225,29 +239,41 @@ class CompiledModel:
         board: str | Board = "host",
         *,
         check: bool = False,
+        poison: bool = False,
+        timing: Timing = DEFAULT_TIMING,
         timeout_seconds: float = 120.0,
     ) -> RunResult:
         """Runs samples on a board.
 
         `inputs` holds one entry per sample: an array, or a sequence of arrays for a model with
         several inputs; shapes and dtypes are the model's own. With `check` every output is
-        compared with the NumPy reference. Raises UsageError for wrong inputs, BudgetError,
-        ToolError or DeviceError as they occur.
+        compared with the NumPy reference. With `poison` a debug build runs each layer twice among
+        filled memory: DeviceError names a layer that reads or writes what is not its own; nothing
+        is measured. `timing` is the cycle model's: UsageError on a board without one. Raises
+        UsageError for wrong inputs, BudgetError, ToolError or DeviceError as they occur.
         """
         board = targets.board_by_name(board) if isinstance(board, str) else board
         self.check_core(board)
         self.check_budget(board)
+        if timing != DEFAULT_TIMING and not board.core.models_cycles:
+            raise UsageError(f"{board.name} has no cycle model whose timing could be set")
         samples = [check_sample(s, self.program.inputs) for s in inputs]
         with tempfile.TemporaryDirectory(prefix="vq-") as folder:
-            device = run_on_board(
-                self.export(Path(folder) / "model"),
-                board,
-                Path(folder) / "build",
-                self.app,
-                [b"".join(a.tobytes() for a in sample) for sample in samples],
-                [self._symbols[step.function] for step in self.program.steps],
-                timeout_seconds,
-            )
+            try:
+                device = run_on_board(
+                    self.export(Path(folder) / "model"),
+                    board,
+                    Path(folder) / "build",
+                    self.app,
+                    [b"".join(a.tobytes() for a in sample) for sample in samples],
+                    [self._symbols[step.function] for step in self.program.steps],
+                    timeout_seconds,
+                    poison,
+                    timing,
+                )
+            except RunError as error:
+                violation = describe_violation(self.program, error.returned)
+                raise DeviceError(f"{board.name}: {self.name}: {violation}") from error
         outputs = tuple(self._arrays(data) for data in device.outputs)
         bit_exact = None
         if check:
@@ -286,7 +312,9 @@ class CompiledModel:
         bit_exact: bool | None,
         device: DeviceRun,
     ) -> RunResult:
-        layers = describe_layers(self.program, self.name, device.records, device.sizes)
+        layers = describe_layers(
+            self.program, self.name, device.records, device.sizes, self._limits, self._levels
+        )
         io_bytes = sum(t.size_bytes for t in (*self.program.inputs, *self.program.outputs))
         return RunResult(
             board,

@@ -39,3 +39,11 @@ class DeviceError(VqError):
     """The emulator, board or link failed: fault, time-out, lost connection."""
 
     status = 4
+
+
+class RunError(DeviceError):
+    """A model's run returned `returned` in place of 0."""
+
+    def __init__(self, message: str, returned: int) -> None:
+        super().__init__(message)
+        self.returned = returned

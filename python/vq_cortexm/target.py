@@ -15,22 +15,30 @@ from .errors import UsageError
 KIBI = 1024
 
 Emulation = Literal["qemu", "host"]
+Isa = Literal["dsp", "thumb2", "thumb"]
+"""Instructions that kernels use: those of Armv7E-M (SMLAD, SXTB16, SMMLA), of Armv7-M (Thumb-2 with
+MLA, SMULL, SSAT) or of Armv6-M. Each has all of the next."""
 
 
 @dataclass(frozen=True)
 class Core:
     """An Arm Cortex-M core (or the host) as the kernels see it.
 
-    `cflags` are the machine flags of gcc; `has_dsp` means the Armv7E-M DSP instructions (SMLAD,
-    SXTB16, SSAT, USADA8); `has_fpu` single-precision VFP arithmetic.
+    `cflags` are the machine flags of gcc; `isa` is None on the host; `has_fpu` means
+    single-precision VFP arithmetic.
     """
 
     name: str
     cflags: tuple[str, ...]
-    has_dsp: bool = False
+    isa: Isa | None = None
     has_fpu: bool = False
     models_cycles: bool = False
     """Whether the emulator's cycle model applies (Cortex-M4); elsewhere instructions only."""
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether it has the DSP extension."""
+        return self.isa == "dsp"
 
 
 @dataclass(frozen=True)
@@ -57,24 +65,59 @@ class Board:
     """Reserved at the top of RAM; the linker script and the RAM budget both count it."""
 
 
-_M3 = Core("cortex-m3", ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft"))
+_M0 = Core("cortex-m0", ("-mcpu=cortex-m0", "-mthumb", "-mfloat-abi=soft"), "thumb")
+_M3 = Core("cortex-m3", ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft"), "thumb2")
 _M4F = Core(
     "cortex-m4",
     ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-    has_dsp=True,
+    isa="dsp",
     has_fpu=True,
     models_cycles=True,
 )
+_M7F = Core(
+    "cortex-m7",
+    ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+    isa="dsp",
+    has_fpu=True,
+)
+_M33F = Core(
+    "cortex-m33",
+    ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+    isa="dsp",
+    has_fpu=True,
+)
 _HOST = Core("host", (), has_fpu=True)
 
-CORES: dict[str, Core] = {core.name: core for core in (_M3, _M4F, _HOST)}
+CORES: dict[str, Core] = {core.name: core for core in (_M0, _M3, _M4F, _M7F, _M33F, _HOST)}
 
 _MPS2_FLASH = Memory(0x0000_0000, 4096 * KIBI)
 _MPS2_RAM = Memory(0x2000_0000, 4096 * KIBI)
+_STM32_FLASH = 0x0800_0000
+"""Also seen at 0, from where the core boots."""
 
 BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
+        Board(
+            "microbit",
+            _M0,
+            Memory(0x0000_0000, 256 * KIBI),
+            Memory(0x2000_0000, 16 * KIBI),
+            emulation="qemu",
+            machine="microbit",
+            description="BBC micro:bit, Nordic nRF51822 with a Cortex-M0",
+            stack_bytes=2 * KIBI,
+        ),
+        Board(
+            "stm32vldiscovery",
+            _M3,
+            Memory(_STM32_FLASH, 128 * KIBI),
+            Memory(0x2000_0000, 8 * KIBI),
+            emulation="qemu",
+            machine="stm32vldiscovery",
+            description="STM32VLDISCOVERY, STM32F100RB with a Cortex-M3",
+            stack_bytes=2 * KIBI,
+        ),
         Board(
             "mps2-an386",
             _M4F,
@@ -92,6 +135,35 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an385",
             description="Arm MPS2 FPGA board, Cortex-M3 image AN385",
+        ),
+        Board(
+            "netduinoplus2",
+            _M4F,
+            Memory(_STM32_FLASH, 1024 * KIBI),
+            # the part's other 64 KB are not next to these, whatever QEMU shows
+            Memory(0x2000_0000, 128 * KIBI),
+            emulation="qemu",
+            machine="netduinoplus2",
+            description="Netduino Plus 2, STM32F405RG with a Cortex-M4F",
+        ),
+        Board(
+            "mps2-an500",
+            _M7F,
+            _MPS2_FLASH,
+            _MPS2_RAM,
+            emulation="qemu",
+            machine="mps2-an500",
+            description="Arm MPS2 FPGA board, Cortex-M7 image AN500",
+        ),
+        Board(
+            "mps2-an505",
+            _M33F,
+            # the secure views of SSRAM1, SSRAM2 and SSRAM3: the core starts in the secure state
+            Memory(0x1000_0000, 4096 * KIBI),
+            Memory(0x3800_0000, 4096 * KIBI),
+            emulation="qemu",
+            machine="mps2-an505",
+            description="Arm MPS2 FPGA board, Cortex-M33 image AN505",
         ),
         Board(
             "host",

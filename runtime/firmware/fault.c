@@ -6,7 +6,12 @@
 
 enum { STATUS_FAULT = 99 };
 
+/* What kind of fault it was; Armv6-M does not tell. */
+#if defined(__ARM_ARCH_6M__)
+#define CFSR 0u
+#else
 #define CFSR (*(const volatile uint32_t *)0xe000ed28u)
+#endif
 
 void vq_fault(void);
 _Noreturn void vq_report_fault(uint32_t pc, uint32_t lr);

@@ -24,7 +24,7 @@ __attribute__((naked)) void vq_reset(void) {
                      "ldr r1, =__vq_stack_paint\n"
                      "mov r2, sp\n"
                      "1: str r1, [r0]\n"
-                     "adds r0, #4\n"
+                     "add r0, #4\n"
                      "cmp r0, r2\n"
                      "blo 1b\n"
                      "bl vq_start\n"

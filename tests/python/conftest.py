@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from command_line import InProcess, Run, one_addition, one_convolution
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +19,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A file with one convolution."""
+    path = tmp_path / "tiny-net.tflite"
+    path.write_bytes(one_convolution())
+    return path
+
+
+@pytest.fixture
+def sum_of_two(tmp_path: Path) -> Path:
+    """A file with two inputs and their sum."""
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(one_addition())
+    return path
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process."""
+    return InProcess(monkeypatch, capfd)

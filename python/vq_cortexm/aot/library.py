@@ -1,8 +1,10 @@
 """The C library of a program: every file as text, ready to be written.
 
     <model>.h           public: tvmgen_<model>_run, sizes        <model>_run.c      arena, executor
-    <model>_layers.h    internal prototypes                      <model>_layers.c   the kernels
+    <model>_layers.h    internal prototypes                      <model>_layers.c   the layers
+    <model>_assembly.S  the routines they call              <model>_kernels.c  its scalar twins
     vq_inline.h         arithmetic helpers                       <model>_weights.c  constants
+    <model>_poison.h    the executor of debug builds
 
 The text depends on nothing but the program, the plan and the options: the same model gives the
 same bytes.
@@ -17,8 +19,12 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..codegen.c_printer import c_type, print_function, print_prototype
+from ..codegen.micro_kernel import render_micro_kernel
+from ..kernels.access_order import orders_of
+from ..kernels.micro_kernel import MicroKernel
 from ..resources import resource_dir
 from .plan import MemoryPlan
+from .poison import GUARD_BYTES, step_ranges
 from .program import Argument, Constant, Program, Step, Tensor
 
 _VALUES_PER_LINE = 16
@@ -47,6 +53,11 @@ def function_symbols(program: Program, model: str) -> dict[str, str]:
     return symbols
 
 
+def micro_symbol(kernel: MicroKernel, model: str) -> str:
+    """C symbol of a generated routine: two models in one program do not share theirs."""
+    return f"tvmgen_{model}_{kernel.symbol.removeprefix('vq_')}"
+
+
 class _Renderer:
     """The values that several templates share."""
 
@@ -55,6 +66,11 @@ class _Renderer:
         self.plan = plan
         self.options = options
         self.symbols = function_symbols(program, options.model)
+        self.micro = {
+            kernel.symbol: render_micro_kernel(kernel, micro_symbol(kernel, options.model))
+            for kernels in program.micro_kernels.values()
+            for kernel in kernels
+        }
         self.environment = Environment(
             loader=FileSystemLoader(resource_dir("codegen")),
             undefined=StrictUndefined,
@@ -64,6 +80,8 @@ class _Renderer:
     def files(self) -> dict[str, str]:
         model = self.options.model
         sources = [f"{model}_run.c", f"{model}_layers.c", f"{model}_weights.c"]
+        if self.micro:
+            sources += [f"{model}_kernels.c", f"{model}_assembly.S"]
         constants = [self._constant(c) for c in self.program.constants]
         shared = {
             "model": model,
@@ -78,8 +96,10 @@ class _Renderer:
             ],
             "constants": constants,
             "functions": self._functions(),
-            "prototypes": self._prototypes(),
+            "prototypes": [*self._prototypes(), *(k.prototype for k in self.micro.values())],
+            "micro_kernels": list(self.micro.values()),
             "steps": [self._step(s) for s in self.program.steps],
+            **self._poison(),
             "plan_lines": self._plan_lines(),
             "sources": sources,
         }
@@ -89,8 +109,11 @@ class _Renderer:
             sources[0]: "model_run.c.j2",
             sources[1]: "model_layers.c.j2",
             sources[2]: "model_weights.c.j2",
+            f"{model}_poison.h": "model_poison.h.j2",
             "CMakeLists.txt": "CMakeLists.txt.j2",
         }
+        if self.micro:
+            templates |= {sources[3]: "model_kernels.c.j2", sources[4]: "model_assembly.S.j2"}
         files = {
             name: self.environment.get_template(template).render(shared)
             for name, template in templates.items()
@@ -118,7 +141,20 @@ class _Renderer:
             "size_bytes": tensor.size_bytes,
             "meaning": meaning,
             "place": place,
+            "last_step": self._last_step(tensor),
         }
+
+    def _last_step(self, tensor: Tensor) -> int:
+        """The step that completes a tensor; -1 of an input."""
+        steps = enumerate(self.program.steps)
+        return max((i for i, step in steps if step.output in tensor.storages), default=-1)
+
+    def _within(self, tensor: Tensor, storage: str) -> str:
+        """Where a part of a concatenation starts, as what C adds to the tensor's pointer."""
+        sizes = {s.name: s.size_bytes for s in self.program.storages}
+        before = tensor.storages[: tensor.storages.index(storage)]
+        elements = sum(sizes[s] for s in before) // np.dtype(tensor.dtype).itemsize
+        return f" + {elements}" if elements else ""
 
     def _place(self, storage: str, dtype: str) -> str:
         offset = self.plan.offset(storage)
@@ -137,22 +173,47 @@ class _Renderer:
                 ("outputs", self.program.outputs, self.program.output_names),
             ):
                 for tensor, name in zip(tensors, names, strict=True):
-                    if tensor.storage == argument.name:
-                        return f"{kind}->{name}"
+                    if argument.name in tensor.storages:
+                        return f"{kind}->{name}{self._within(tensor, argument.name)}"
         return self._place(argument.name, dtype)
 
     def _symbol(self, constant: str) -> str:
         return f"tvmgen_{self.options.model}_{constant}"
 
     def _step(self, step: Step) -> dict[str, Any]:
-        params = self.program.functions[step.function].function.params
+        function = self.program.functions[step.function]
+        params = function.function.params
+        arguments = [
+            self._argument(argument, str(param.dtype))
+            for argument, param in zip(step.arguments, params, strict=True)
+        ]
+        output = len(params) - len(function.scratch) - 1
         return {
             "comment": f"{step.layer}: {step.op}, {step.macs} MACs",
             "symbol": self.symbols[step.function],
-            "arguments": [
-                self._argument(argument, str(param.dtype))
-                for argument, param in zip(step.arguments, params, strict=True)
-            ],
+            "arguments": arguments,
+            "output": arguments[output],
+            "output_type": c_type(str(params[output].dtype)),
+            "arguments_to_y": [*arguments[:output], "y", *arguments[output + 1 :]],
+        }
+
+    def _poison(self) -> dict[str, Any]:
+        """The tables of debug builds: ranges of all steps, and per step where they start and end
+        and the bytes of its output."""
+        sizes = {s.name: s.size_bytes for s in self.program.storages}
+        output_bytes = [*(sizes[step.output] for step in self.program.steps), 0]
+        each = step_ranges(self.program, self.plan)
+        rows, count = [], 0
+        for ranges, size in zip(each, output_bytes, strict=True):
+            written = count + len(ranges.dead)
+            end = written + len(ranges.written)
+            rows.append((count, written, end, size))
+            count = end
+        return {
+            "poison": each,
+            "poison_rows": rows,
+            "guard_bytes": GUARD_BYTES,
+            "largest_output_bytes": max(output_bytes),
         }
 
     def _functions(self) -> list[dict[str, str]]:
@@ -160,7 +221,8 @@ class _Renderer:
         for name, symbol in self.symbols.items():
             users = [s.layer for s in self.program.steps if s.function == name]
             lowered = self.program.functions[name]
-            text = print_function(lowered.function, symbol, self._may_alias(name))
+            external = {own: kernel.symbol for own, kernel in self.micro.items()}
+            text = print_function(lowered.function, symbol, self._may_alias(name), external)
             result.append({"comment": ", ".join(users), "text": text})
         return result
 
@@ -171,13 +233,20 @@ class _Renderer:
         ]
 
     def _may_alias(self, name: str) -> frozenset[int]:
-        """Parameters that share storage in some call: the output and inputs it may replace."""
+        """Parameters of a function that share memory in some call: the output and inputs that the
+        plan lets it overlap."""
         lowered = self.program.functions[name]
-        inplace = [int(i) for i in lowered.function.attrs.get("vq.inplace", [])]
-        if not inplace:
-            return frozenset()
         output = len(lowered.function.params) - len(lowered.scratch) - 1
-        return frozenset([*inplace, output])
+        places = {p.storage.name: p for p in self.plan.placements}
+        shared: set[int] = set()
+        for step in self.program.steps:
+            if step.function == name and step.output in places:
+                y = places[step.output]
+                for position in orders_of(lowered.function):
+                    x = places.get(step.arguments[position].name)
+                    if x is not None and x.offset < y.end and y.offset < x.end:
+                        shared |= {position, output}
+        return frozenset(shared)
 
     def _constant(self, constant: Constant) -> dict[str, Any]:
         value = constant.value

@@ -23,18 +23,27 @@ from ..compat import (
     shape_of,
 )
 from ..errors import ModelError
+from ..kernels.access_order import AccessOrder, orders_of
+from ..kernels.micro_kernel import MicroKernel
 
 Role = Literal["input", "output", "intermediate", "scratch"]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the program; views (reshapes) share the `storage` of what they view."""
+    """A tensor of the program; views (reshapes) share the `storage` of what they view. That of a
+    concatenation is its first part's, followed by `parts`."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     storage: str
+    parts: tuple[str, ...] = ()
+
+    @property
+    def storages(self) -> tuple[str, ...]:
+        """All that it takes, next to each other."""
+        return (self.storage, *self.parts)
 
     @property
     def size_bytes(self) -> int:
@@ -62,8 +71,10 @@ class Argument:
 class Step:
     """One call of a generated function; `function` is its key in the module.
 
-    The output may take the storage of the tensors in `inplace`. `arguments` are in the order of
-    the function's parameters, scratch last.
+    `inputs` are the storages that it reads, a concatenation's parts each by itself.
+    The output may overlap the tensors in `inplace` as far as their access orders allow; None stands
+    for the same first byte and nothing else. `arguments` are in the order of the function's
+    parameters, scratch last.
     """
 
     layer: str
@@ -73,7 +84,7 @@ class Step:
     inputs: tuple[str, ...]
     output: str
     scratch: tuple[str, ...]
-    inplace: tuple[str, ...]
+    inplace: Mapping[str, AccessOrder | None]
     macs: int
 
 
@@ -100,8 +111,12 @@ class Program:
     constants: tuple[Constant, ...]
     functions: Mapping[str, LoweredFunction]
     quantization: Mapping[str, Any]
+    micro_kernels: Mapping[str, tuple[MicroKernel, ...]]
+    """The generated routines that each function calls."""
     removed: Mapping[str, Any]
     """Channels that were proved constant, by layer, with the MACs before and after."""
+    adjacent: tuple[tuple[str, ...], ...] = ()
+    """Storages that must follow each other without gaps: the parts of concatenations."""
 
     @property
     def macs(self) -> int:
@@ -127,6 +142,7 @@ class _Extractor:
         self.lifetimes: dict[str, tuple[int, int]] = {}
         self.steps: list[Step] = []
         self.constants: list[Constant] = []
+        self.adjacent: list[tuple[str, ...]] = []
         self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def run(self) -> Program:
@@ -150,7 +166,9 @@ class _Extractor:
             tuple(self.constants),
             self.functions,
             _plain(self.attrs.get("vq.quantization", {})),
+            {name: _micro_kernels(lowered) for name, lowered in self.functions.items()},
             _plain(self.attrs.get("vq.removed", {})),
+            tuple(self.adjacent),
         )
 
     def _define(self, var: Expr, name: str, role: Role, step: int) -> Tensor:
@@ -169,8 +187,9 @@ class _Extractor:
         return name
 
     def _use(self, tensor: Tensor, step: int) -> None:
-        first, last = self.lifetimes[tensor.storage]
-        self.lifetimes[tensor.storage] = (first, max(last, step))
+        for storage in tensor.storages:
+            first, last = self.lifetimes[storage]
+            self.lifetimes[storage] = (first, max(last, step))
 
     def _bind(self, var: Expr, value: Expr) -> None:
         if isinstance(value, relax.Tuple):
@@ -178,13 +197,21 @@ class _Extractor:
         if value in self.tensors:
             self.tensors[var] = self.tensors[value]
         elif op_name(value) == "vq.reshape":
-            viewed = self.tensors[value.args[0]]
-            name = str(var.name)
-            self.tensors[var] = Tensor(name, shape_of(var), dtype_of(var), viewed.storage)
+            self._view(var, self.tensors[value.args[0]].storages)
+        elif op_name(value) == "vq.concat":
+            storages = tuple(self.tensors[part].storage for part in value.args)
+            self.adjacent.append(storages)
+            self._view(var, storages)
         elif op_name(value) == "relax.call_tir":
             self._call(var, value)
         else:
             raise ModelError(f"{op_name(value) or value} was not lowered to a kernel")
+
+    def _view(self, var: Expr, storages: tuple[str, ...]) -> None:
+        first, *others = storages
+        self.tensors[var] = Tensor(
+            str(var.name), shape_of(var), dtype_of(var), first, tuple(others)
+        )
 
     def _call(self, var: Expr, value: Expr) -> None:
         step, layer = len(self.steps), str(var.name)
@@ -209,7 +236,7 @@ class _Extractor:
             name = self._allocate(name, buffer.size_bytes, "scratch", step)
             arguments.append(Argument(name, False))
             scratch.append(name)
-        allowed = [int(i) for i in lowered.function.attrs.get("vq.inplace", [])]
+        orders = orders_of(lowered.function)
         facts = self.attrs["vq.layers"][layer]
         self.steps.append(
             Step(
@@ -217,10 +244,10 @@ class _Extractor:
                 str(facts["op"]),
                 function,
                 tuple(arguments),
-                tuple(t.storage for t in inputs),
+                tuple(storage for t in inputs for storage in t.storages),
                 output.storage,
                 tuple(scratch),
-                tuple(inputs[i].storage for i in allowed),
+                {inputs[i].storage: o for i, o in orders.items() if not inputs[i].parts},
                 int(facts["macs"]),
             )
         )
@@ -243,9 +270,9 @@ class _Extractor:
         tensors = tuple(self.tensors[field] for field in fields)
         for tensor in tensors:
             self._use(tensor, len(self.steps))
-            if self.roles[tensor.storage] != "intermediate":
+            if any(self.roles[storage] != "intermediate" for storage in tensor.storages):
                 raise ModelError(f"the output {tensor.name!r} is an input or another output")
-            self.roles[tensor.storage] = "output"
+            self.roles |= dict.fromkeys(tensor.storages, "output")
         return tensors
 
     def _output_names(self, count: int) -> tuple[str, ...]:
@@ -256,6 +283,11 @@ class _Extractor:
         taken = {name.upper() for name in inputs}
         apart = [f"{name}_out" if name.upper() in taken else name for name in names]
         return tuple(unique_identifiers([*inputs, *apart])[len(inputs) :])
+
+
+def _micro_kernels(lowered: LoweredFunction) -> tuple[MicroKernel, ...]:
+    texts = lowered.function.attrs.get("vq.micro", [])
+    return tuple(MicroKernel.from_json(str(text)) for text in texts)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ refuses the rest by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -66,25 +66,34 @@ def c_type(dtype: str) -> str:
     return _C_TYPES[dtype]
 
 
-def print_function(function: PrimFunc, symbol: str, may_alias: frozenset[int]) -> str:
+def print_function(
+    function: PrimFunc,
+    symbol: str,
+    may_alias: frozenset[int],
+    symbols: Mapping[str, str] | None = None,
+) -> str:
     """C definition of a lowered PrimFunc.
 
     Parameters that are never written are `const`; all are `restrict` but those numbered in
-    `may_alias`, which the memory planner may give the same storage.
+    `may_alias`, which the memory planner may give the same storage. `symbols` are the final names
+    of external functions, where they differ from those in the code.
     """
-    return _Printer(function, may_alias).definition(symbol)
+    return _Printer(function, may_alias, symbols or {}).definition(symbol)
 
 
 def print_prototype(function: PrimFunc, symbol: str, may_alias: frozenset[int]) -> str:
     """Its declaration, for a header."""
-    return "\n".join(_Printer(function, may_alias).signature(symbol)) + ";"
+    return "\n".join(_Printer(function, may_alias, {}).signature(symbol)) + ";"
 
 
 class _Printer:
     """Names of variables and the indentation while one function is printed."""
 
-    def __init__(self, function: PrimFunc, may_alias: frozenset[int]) -> None:
+    def __init__(
+        self, function: PrimFunc, may_alias: frozenset[int], symbols: Mapping[str, str]
+    ) -> None:
         self.function = function
+        self.symbols = symbols
         self.may_alias = may_alias
         self.names: dict[Any, str] = {}
         self.taken: set[str] = set(KEYWORDS)
@@ -284,7 +293,8 @@ def _print_call(printer: _Printer, expr: Expr) -> str:
         return f"&{printer._element(load.source, load.indices)}"
     if name in _EXTERNS and str(expr.args[0].value).startswith("vq_"):
         arguments = ", ".join(_bare(printer._expr(arg)) for arg in expr.args[1:])
-        return f"{expr.args[0].value}({arguments})"
+        external = str(expr.args[0].value)
+        return f"{printer.symbols.get(external, external)}({arguments})"
     raise ValueError(f"no C for the TIR intrinsic {expr}")
 
 

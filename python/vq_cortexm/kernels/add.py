@@ -7,6 +7,7 @@ import math
 from ..compat import Expr
 from ..op.add import AddAttrs, LinearAdd, RescaledAdd, constants
 from ..op.rounding import RequantizeConstants
+from .access_order import ELEMENT_BY_ELEMENT
 from .layer import Kernel, Layer
 from .requantize import double_rescale
 from .tir import FunctionBuilder, bind, clamp, int32, loop, store, widen
@@ -29,7 +30,7 @@ def add(layer: Layer) -> Kernel:
                 scaled = _rescaled(left, right, known)
             total = bind("total", scaled + attrs.y_zero_point)
             store(y, [i], clamp(total, attrs.y_min, attrs.y_max))
-    return Kernel(builder.function, (), inplace=(0, 1))
+    return Kernel(builder.function, (), inplace=dict.fromkeys((0, 1), ELEMENT_BY_ELEMENT))
 
 
 def _linear(a: Expr, b: Expr, known: LinearAdd) -> Expr:

@@ -11,6 +11,7 @@ from ..compat import Expr
 from ..op import avg_pool2d as op
 from ..op.avg_pool2d import AvgPool2dAttrs
 from ..op.rounding import RequantizeConstants
+from .access_order import by_rows
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
 from .tir import (
@@ -35,7 +36,7 @@ def avg_pool2d(layer: Layer) -> Kernel:
     attrs: AvgPool2dAttrs = layer.attrs
     counts = op.window_counts(layer.inputs[0].shape, attrs)
     fewest = int(counts.min())
-    finish = _finish(range(fewest, int(counts.max()) + 1), attrs)
+    finish = mean_finish(range(fewest, int(counts.max()) + 1), attrs)
     spec = Window(attrs.pool_size, attrs.strides, attrs.padding, (1, 1))
     batch, height, width, channels = layer.inputs[0].shape
     zero = attrs.x_zero_point if isinstance(finish, Requantizer) else 0
@@ -50,17 +51,16 @@ def avg_pool2d(layer: Layer) -> Kernel:
                 count = bind("count", (rows.last - rows.first) * (columns.last - columns.first))
                 with loop("c", channels) as c:
                     total = _sum(x, n, c, rows, columns, zero)
-                    if finish:
-                        value = finish.emit(scales, total, count - fewest)
-                    else:
-                        mean = bind("mean", _quotient(total, count))
-                        value = clamp(mean, attrs.y_min, attrs.y_max)
+                    value = emit_mean(finish, scales, total, count, count - fewest, attrs)
                     store(y, (n, oh, ow, c), value)
-    return Kernel(builder.function, finish.constants if finish else ())
+    width_out = layer.output.shape[2]
+    order = by_rows(width * channels, width_out * channels, -attrs.padding[0], attrs.strides[0])
+    inplace = {0: order} if batch == 1 else {}
+    return Kernel(builder.function, finish.constants if finish else (), inplace)
 
 
 @dataclass(frozen=True)
-class _FloatMean:
+class FloatMean:
     """round(float32(sum) * scale + offset), as XNNPACK's mean; constants by element count."""
 
     constants: tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -79,8 +79,8 @@ class _FloatMean:
         return round_f32(clamp(mean, self.y_min, self.y_max, "float32"))
 
 
-def _finish(counts: range, attrs: AvgPool2dAttrs) -> Requantizer | _FloatMean | None:
-    """How a sum ends; None: as a quotient."""
+def mean_finish(counts: range, attrs: AvgPool2dAttrs) -> Requantizer | FloatMean | None:
+    """How sums of `counts` elements end; None: as a quotient."""
     if op.divides(attrs):
         return None
     each = [op.constants(count, attrs) for count in counts]
@@ -88,7 +88,7 @@ def _finish(counts: range, attrs: AvgPool2dAttrs) -> Requantizer | _FloatMean | 
     if means:
         scales = np.array([c.scale for c in means], np.float32)
         offsets = np.array([c.offset for c in means], np.float32)
-        return _FloatMean((scales, offsets), attrs.y_min, attrs.y_max)
+        return FloatMean((scales, offsets), attrs.y_min, attrs.y_max)
     fixed = [c for c in each if isinstance(c, RequantizeConstants)]
     by_count = RequantizeConstants(
         fixed[0].rounding,
@@ -97,6 +97,21 @@ def _finish(counts: range, attrs: AvgPool2dAttrs) -> Requantizer | _FloatMean | 
         np.empty(0, np.float32),
     )
     return requantizer(by_count, attrs.y_zero_point, attrs.y_min, attrs.y_max)
+
+
+def emit_mean(
+    finish: Requantizer | FloatMean | None,
+    scales: list[Buffer],
+    total: Expr,
+    count: Expr | int,
+    index: Expr | int,
+    attrs: AvgPool2dAttrs,
+) -> Expr:
+    """The output of a sum of `count` elements, clamped; `index` is their place in `scales`."""
+    if finish:
+        return finish.emit(scales, total, index)
+    mean = bind("mean", _quotient(total, count))
+    return clamp(mean, attrs.y_min, attrs.y_max)
 
 
 def _sum(x: Buffer, n: Expr, c: Expr, rows: Span, columns: Span, zero: int) -> Expr:

@@ -9,8 +9,8 @@ read in one of three ways:
 * `_from_rows`: from copies of the rows that the window covers (`RowRing`), padding written out.
 * `_from_pixel`: a pointwise convolution, from a copy of its one pixel.
 
-The last two let the output take the input's place (see `overwrites_input`). Where no border needs
-the input's zero point at run time, it is folded into the bias.
+The last two let the output take the input's place; the first lets it start some rows or a pixel in
+front of it. Where no border needs the input's zero point at run time, it is folded into the bias.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from ..compat import Expr
 from ..op.conv2d import Conv2dAttrs, constants
 from ..op.rounding import RequantizeConstants
+from .access_order import AccessOrder, by_rows
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .row_ring import RowRing, output_follows_copies
+from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, copy, int32, loop, scratch, store, widen
 from .window import Window, window
 
@@ -100,12 +101,14 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel:
         )
         if not in_place:
             _direct(conv, attrs.x_zero_point if reads_padding else 0)
+            order = _pixel_order(conv) if pointwise else row_order(x_shape, y_shape, attrs)
         elif pointwise:
-            _from_pixel(conv)
+            order = _from_pixel(conv)
         else:
             _from_rows(conv)
-    replaced = (0,) if in_place else ()
-    return Kernel(builder.function, (weight, bias, *finish.constants), inplace=replaced)
+            order = row_order(x_shape, y_shape, attrs, copied_rows=_span(weight, attrs))
+    inplace = {0: order} if x_shape[0] == 1 else {}
+    return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
 
 
 def overwrites_input(
@@ -114,19 +117,31 @@ def overwrites_input(
     weight: NDArray[np.int8],
     attrs: Conv2dAttrs,
 ) -> bool:
-    """Whether each output row, written from the input's first byte on, stays within input rows
-    that were copied before: those below oh * stride - top + span."""
-    batch, height, width, channels = x_shape
-    _, out_height, out_width, out_channels = y_shape
-    span = (weight.shape[1] - 1) * attrs.dilation[0] + 1
-    return batch == 1 and output_follows_copies(
-        height,
-        width * channels,
-        out_height,
-        out_width * out_channels,
-        span - attrs.padding[0],
-        attrs.strides[0],
-    )
+    """Whether a kernel that copies the rows under its window may have its output at the input's
+    first byte."""
+    order = row_order(x_shape, y_shape, attrs, copied_rows=_span(weight, attrs))
+    return x_shape[0] == 1 and order.allows(math.prod(x_shape), math.prod(y_shape), 0)
+
+
+def row_order(
+    x_shape: tuple[int, ...], y_shape: tuple[int, ...], attrs: Conv2dAttrs, copied_rows: int = 0
+) -> AccessOrder:
+    """The access order of a kernel (batch 1) that goes from output row to output row. Each row's
+    window starts at input row oh * stride - top; its `copied_rows` first rows are copied before
+    the output row is written, and not read again."""
+    input_row, output_row = (math.prod(shape[2:]) for shape in (x_shape, y_shape))
+    return by_rows(input_row, output_row, copied_rows - attrs.padding[0], attrs.strides[0])
+
+
+def _span(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> int:
+    """Input rows under a window."""
+    return int(weight.shape[1] - 1) * attrs.dilation[0] + 1
+
+
+def _pixel_order(conv: _Conv) -> AccessOrder:
+    """Of `_direct` for a pointwise convolution: an output pixel is written while its input pixel
+    is read."""
+    return AccessOrder(conv.channels, int(conv.y.shape[3]), lead_bytes=-conv.channels)
 
 
 def is_pointwise(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> bool:
@@ -202,7 +217,7 @@ def _from_rows(conv: _Conv) -> None:
             _all_channels(conv, view, int32(0), oh, ow)
 
 
-def _from_pixel(conv: _Conv) -> None:
+def _from_pixel(conv: _Conv) -> AccessOrder:
     """Loops that read a copy of each pixel. With more outputs than inputs a pixel the last pixel
     comes first, so that no output lies over an input that is still to be read."""
     pixels = int(conv.x.shape[2])
@@ -213,6 +228,7 @@ def _from_pixel(conv: _Conv) -> None:
         copy(pixel, [0], conv.x, (0, 0, ow, 0), conv.channels)
         view = _View((0, 1), (0, 1), lambda _: lambda i: widen(pixel[i]))
         _all_channels(conv, view, int32(0), int32(0), ow)
+    return AccessOrder(conv.channels, int(conv.y.shape[3]), backward=backwards)
 
 
 def _all_channels(conv: _Conv, view: _View, n: Expr, oh: Expr, ow: Expr) -> None:

@@ -6,12 +6,18 @@ import math
 
 from ..op.conv2d import Conv2dAttrs
 from ..op.dense import DenseAttrs, constants
+from ..op.rounding import RequantizeConstants
 from .conv2d import convolve
 from .layer import Kernel, Layer, TensorSpec
 
 
 def dense(layer: Layer) -> Kernel:
     """Kernel of a `vq.dense` layer; constants: weights, bias, requantization."""
+    return convolve(*as_pointwise(layer))
+
+
+def as_pointwise(layer: Layer) -> tuple[Layer, RequantizeConstants]:
+    """A `vq.dense` layer as a `vq.conv2d` layer, with dense's own requantization constants."""
     attrs: DenseAttrs = layer.attrs
     weight, bias, w_scale = layer.constants
     outputs, depth = weight.shape
@@ -34,4 +40,4 @@ def dense(layer: Layer) -> Kernel:
     y = TensorSpec((1, 1, rows, outputs), layer.output.dtype)
     kernel = weight.reshape(outputs, 1, 1, depth)
     as_layer = Layer("vq.conv2d", as_conv, (x,), (kernel, bias, w_scale), y, layer.overlap)
-    return convolve(as_layer, constants(w_scale, attrs))
+    return as_layer, constants(w_scale, attrs)

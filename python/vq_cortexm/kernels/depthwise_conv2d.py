@@ -7,8 +7,8 @@ out, so that the inner loop has neither borders nor subtractions:
 
 With few rows the whole padded plane is copied; else a ring of as many rows as the kernel is high,
 padded row r in slot r % KH. Output pixel p of channel c lies at p * C + c, as does input pixel p:
-with one output per input channel the output may take the input's place if it never runs ahead of
-the rows that were copied.
+with one output per input channel the output may take the input's place, or lie some pixels in front
+of it, where it never runs ahead of the rows that were copied.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from ..compat import Expr
 from ..op import depthwise_conv2d as op
 from ..op.depthwise_conv2d import DepthwiseConv2dAttrs
+from .access_order import by_rows
 from .layer import Kernel, Layer
 from .requantize import Requantizer, requantizer
-from .row_ring import RowRing, output_follows_copies
+from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, widen
 
 _PLANE_BYTES = 512
@@ -82,12 +83,10 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
                     _copy_row(depthwise, n, c, r, start)
             with loop("m", multiplier) as m:
                 _channel(depthwise, n, c, c * multiplier + m)
-    _, out_height, out_width, _ = layer.output.shape
-    # a plane is copied whole before its first output is written
-    follows = whole_plane or output_follows_copies(
-        height, width, out_height, out_width, span - top, attrs.strides[0]
-    )
-    inplace = (0,) if batch == 1 and multiplier == 1 and follows else ()
+    # channel by channel: a plane's rows are copied, all or under the window, before it is written
+    copied = height if whole_plane else span - top
+    order = by_rows(width, layer.output.shape[2], copied, attrs.strides[0], pitch_bytes=channels)
+    inplace = {0: order} if batch == 1 and multiplier == 1 else {}
     return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ..compat import PrimFunc
+from .access_order import AccessOrder
+from .micro_kernel import MicroKernel
+
+ALIGNMENT = 4
+"""Of every tensor, in bytes; kernels load words from tensors."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The semantic PrimFunc of a layer and the constants it is called with.
+    """The PrimFunc of a layer and the constants it is called with.
 
-    The function's parameters are the layer's inputs, then `constants`, then the output. Input
-    number i may share its first byte with the output if i is in `inplace`: the function reads
-    each element for the last time before it writes over it.
+    The function's parameters are the layer's inputs, then `constants`, then the output. The output
+    may overlap the inputs whose numbers are in `inplace`, as far as their access orders allow; a
+    number without an order says that both may have the same first byte. `micro` are the routines
+    it calls.
     """
 
     function: PrimFunc
     constants: tuple[NDArray[Any], ...]
-    inplace: tuple[int, ...] = ()
+    inplace: tuple[int, ...] | Mapping[int, AccessOrder] = ()
+    micro: tuple[MicroKernel, ...] = ()
+
+    @property
+    def access_orders(self) -> dict[int, AccessOrder | None]:
+        """By input; None where only the same first byte is allowed."""
+        return (
+            dict(self.inplace) if isinstance(self.inplace, Mapping) else dict.fromkeys(self.inplace)
+        )

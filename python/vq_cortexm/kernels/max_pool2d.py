@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..op.max_pool2d import MaxPool2dAttrs
+from .access_order import by_rows
 from .layer import Kernel, Layer
 from .tir import FunctionBuilder, Scalar, T, clamp, int32, loop, store, widen
 from .window import Window, window
@@ -32,4 +33,6 @@ def max_pool2d(layer: Layer) -> Kernel:
                         value = widen(x[n, rows.origin + kh, columns.origin + kw, c])
                         best.set(T.max(best.get(), value))
                     store(y, (n, oh, ow, c), clamp(best.get(), attrs.y_min, attrs.y_max))
-    return Kernel(builder.function, ())
+    width_out = layer.output.shape[2]
+    order = by_rows(width * channels, width_out * channels, -attrs.padding[0], attrs.strides[0])
+    return Kernel(builder.function, (), {0: order} if batch == 1 else {})

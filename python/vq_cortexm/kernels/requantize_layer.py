@@ -8,6 +8,7 @@ import numpy as np
 
 from ..op import requantize as op
 from ..op.requantize import RequantizeAttrs
+from .access_order import ELEMENT_BY_ELEMENT
 from .layer import Kernel, Layer
 from .requantize import requantizer
 from .tir import FunctionBuilder, loop, store, widen
@@ -33,7 +34,7 @@ def _by_product(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
         with loop("i", size) as i:
             centred = widen(x[i]) - attrs.x_zero_point
             store(y, [i], finish.emit(constants, centred, 0))
-    return Kernel(builder.function, finish.constants, inplace=(0,))
+    return Kernel(builder.function, finish.constants, inplace={0: ELEMENT_BY_ELEMENT})
 
 
 def _from_table(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
@@ -46,4 +47,4 @@ def _from_table(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
         y = builder.parameter("y", (size,), layer.output.dtype)
         with loop("i", size) as i:
             store(y, [i], outputs[widen(x[i]) - lowest])
-    return Kernel(builder.function, (table,), inplace=(0,))
+    return Kernel(builder.function, (table,), inplace={0: ELEMENT_BY_ELEMENT})

@@ -3,7 +3,7 @@
     scratch slot (padded input row r):   fill … | the row's elements | fill …     left, width, right
 
 A layer that reads its input only through such copies may write over it: an output row goes where
-input rows were that have been copied already.
+input rows were that have been copied already (see `access_order`).
 """
 
 from __future__ import annotations
@@ -13,27 +13,6 @@ from dataclasses import dataclass
 
 from ..compat import Expr
 from .tir import Buffer, T, bind, choose, int32, loop, store
-
-
-def output_follows_copies(
-    input_rows: int,
-    input_row: int,
-    output_rows: int,
-    output_row: int,
-    first_copied: int,
-    stride: int,
-) -> bool:
-    """Whether output rows, written from the input's first element on, stay within input rows that
-    were copied before.
-
-    Rows have `input_row` and `output_row` elements; before output row oh is written, the input rows
-    below first_copied + oh * stride are copied (all of them from `input_rows` on).
-    """
-    copied = (first_copied + oh * stride for oh in range(output_rows))
-    return all(
-        rows >= input_rows or (oh + 1) * output_row <= rows * input_row
-        for oh, rows in enumerate(copied)
-    )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..compat import Expr
 from ..op.softmax import FloatSoftmax, SoftmaxAttrs, TableSoftmax, constants
+from .access_order import ELEMENT_BY_ELEMENT
 from .layer import Kernel, Layer
 from .softmax_gemmlowp import gemmlowp_rows, largest
 from .tir import (
@@ -46,7 +47,7 @@ def softmax(layer: Layer) -> Kernel:
             y = builder.parameter("y", (rows, length), layer.output.dtype)
             gemmlowp_rows(x, y, known, attrs)
             return_constants = ()
-    return Kernel(builder.function, return_constants, inplace=(0,))
+    return Kernel(builder.function, return_constants, inplace={0: ELEMENT_BY_ELEMENT})
 
 
 def _without_zero_tail(table: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -105,6 +105,16 @@ def copy(
     T.evaluate(T.call_extern("void", COPY, target, origin, size))
 
 
+def at(buffer: Buffer, *indices: Expr | int) -> Expr:
+    """The address of an element."""
+    return T.address_of(buffer[indices])
+
+
+def call(symbol: str, *arguments: Expr | int) -> None:
+    """Calls a routine, which writes through its first argument only."""
+    T.evaluate(T.call_extern("void", symbol, *arguments))
+
+
 @contextmanager
 def when(condition: Expr) -> Iterator[None]:
     """`if (condition) { ... }`."""
@@ -172,7 +182,9 @@ __all__ = [
     "FunctionBuilder",
     "Scalar",
     "T",
+    "at",
     "bind",
+    "call",
     "choose",
     "clamp",
     "copy",

@@ -28,6 +28,22 @@ _BEGIN, _END = "vq_bench_begin", "vq_bench_end"
 
 
 @dataclass(frozen=True)
+class Timing:
+    """What the cycle model is told of the part.
+
+    `branch_refill` is the number of cycles (1 to 3 on hardware) that a taken branch needs more than
+    one that is not taken. `flash_wait_states` are the cycles by which each taken branch and each
+    load from flash is later.
+    """
+
+    branch_refill: int = 2
+    flash_wait_states: int = 0
+
+
+DEFAULT_TIMING = Timing()
+
+
+@dataclass(frozen=True)
 class LayerRecord:
     """What was executed from one entry of a layer function to the next one's, or to the end.
 
@@ -99,15 +115,12 @@ def plugin_arguments(
     *,
     layer_functions: Sequence[str],
     models_cycles: bool = True,
-    branch_refill: int = 2,
-    flash_wait_states: int = 0,
+    timing: Timing = DEFAULT_TIMING,
 ) -> str:
     """QEMU's `-plugin` argument for counting `elf`; `,out=FILE` has to follow it.
 
-    `layer_functions` are C symbols, in any order. `branch_refill` is the number of cycles (1 to 3
-    on hardware) that a taken branch needs more than one that is not taken. `flash_wait_states` are
-    the cycles by which each taken branch and each load from flash is later. All functions are named
-    in the argument, which Linux limits to 128 KB: some 2000 functions. UsageError: `elf` lacks one.
+    `layer_functions` are C symbols, in any order. All functions are named in the argument, which
+    Linux limits to 128 KB: some 2000 functions. UsageError: `elf` lacks one.
     """
     functions = _functions(elf)
     addresses = {function.name: function.low for function in functions}
@@ -119,8 +132,8 @@ def plugin_arguments(
         f"start={addresses[_BEGIN]:#x}",
         f"stop={addresses[_END]:#x}",
         f"cycles={int(models_cycles)}",
-        f"p={branch_refill}",
-        f"ws={flash_wait_states}",
+        f"p={timing.branch_refill}",
+        f"ws={timing.flash_wait_states}",
     ]
     layers = set(layer_functions)
     # of the names of one address the last stays: a layer's

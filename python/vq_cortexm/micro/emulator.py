@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DeviceError, UsageError
+from ..errors import DeviceError, RunError, UsageError
 from ..target import Board
 from .toolchain import find_tool
 
@@ -44,7 +44,7 @@ def run_firmware(
 
     `output_bytes` is the size of all outputs of one sample. `plugin_arguments` is QEMU's: the
     plugin's file, then options, separated by commas; `,out=FILE` is added to them. DeviceError:
-    a fault, an error of the model, a time-out, or outputs of a wrong size.
+    a fault, an error of the model (RunError), a time-out, or outputs of a wrong size.
     """
     with tempfile.TemporaryDirectory(prefix="vq-run-") as folder:
         directory = Path(folder)
@@ -117,6 +117,9 @@ def _emulate(
         lines = completed.stderr.splitlines()
         said = [line for line in lines if line.strip() and "warning: " not in line]
         reason = said[0] if said else f"the emulator ended with status {completed.returncode}"
+        returned = re.fullmatch(r"run returned (-?\d+)", reason)
+        if returned:
+            raise RunError(f"{board.name}: {reason}{done}", int(returned[1]))
         raise DeviceError(f"{board.name}: {reason}{done}")
     return completed.stdout
 

@@ -52,11 +52,14 @@ class Firmware:
     sizes: FirmwareSizes
 
 
-def build_firmware(model_dir: Path, board: Board, build_dir: Path, app: AppSpec) -> Firmware:
+def build_firmware(
+    model_dir: Path, board: Board, build_dir: Path, app: AppSpec, *, poison: bool = False
+) -> Firmware:
     """Builds `build_dir/firmware.elf` from the generated model in `model_dir`.
 
-    BudgetError: it does not fit the board's memories; BuildError: it does not compile or link;
-    ToolError: no compiler. `build_dir/build.log` is kept.
+    With `poison` the model is a debug build that checks every layer's use of memory. BudgetError:
+    it does not fit the board's memories; BuildError: it does not compile or link; ToolError: no
+    compiler. `build_dir/build.log` is kept.
     """
     if board.emulation == "host":
         raise UsageError(f"board {board.name!r} takes no firmware; use build_host_library")
@@ -71,6 +74,7 @@ def build_firmware(model_dir: Path, board: Board, build_dir: Path, app: AppSpec)
         "VQ_MODEL_DIR": str(model_dir.resolve()),
         "VQ_BOARD": board.name,
         "VQ_APP": str(source),
+        "VQ_POISON": "ON" if poison else "OFF",
     }
     try:
         cmake_build(resource_dir("runtime") / "firmware", build_dir, definitions)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import DeviceError, UsageError
+from ..errors import RunError, UsageError
 from .app import IoTensor, ModelIo
 from .cmake import cmake_build
 from .toolchain import find_tool
@@ -17,17 +17,21 @@ _ALIGNMENT = 16
 """Of the buffers a caller brings, in bytes."""
 
 
-def build_host_library(model_dir: Path, build_dir: Path, *, sanitize: bool = False) -> Path:
+def build_host_library(
+    model_dir: Path, build_dir: Path, *, sanitize: bool = False, poison: bool = False
+) -> Path:
     """Builds the generated model in `model_dir` into a shared library of this computer.
 
     With `sanitize` it is under the address and undefined-behaviour sanitizers, and loads only in
-    a process started with `sanitizer_environment()`. BuildError: it does not compile.
+    a process started with `sanitizer_environment()`. With `poison` it is a debug build that checks
+    every layer's use of memory. BuildError: it does not compile.
     """
     definitions = {
         "BUILD_SHARED_LIBS": "ON",
         "CMAKE_BUILD_TYPE": "Release",
         "CMAKE_C_COMPILER": str(find_tool("cc")),
         "CMAKE_C_FLAGS": _SANITIZERS if sanitize else "",
+        "VQ_POISON": "ON" if poison else "OFF",
     }
     build_dir = build_dir.resolve()
     cmake_build(model_dir.resolve(), build_dir, definitions)
@@ -83,7 +87,7 @@ class HostModel:
     def run(self, samples: Sequence[bytes]) -> tuple[bytes, ...]:
         """One inference for each sample, the bytes of all inputs; returns those of all outputs.
 
-        UsageError: a sample of a wrong size; DeviceError: the model's run reports an error.
+        UsageError: a sample of a wrong size; RunError: the model's run reports an error.
         """
         return tuple([self._infer(sample) for sample in samples])
 
@@ -96,7 +100,7 @@ class HostModel:
             first += size
         status = self._run(*self._arguments)
         if status != 0:
-            raise DeviceError(f"host: {self._io.model} returned {status}")
+            raise RunError(f"host: {self._io.model} returned {status}", status)
         return b"".join([ctypes.string_at(address, size) for address, size in self._outputs])
 
 

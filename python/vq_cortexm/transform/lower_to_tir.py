@@ -1,8 +1,9 @@
-"""LowerToTIR: every `vq.*` call becomes a call of its semantic PrimFunc.
+"""LowerToTIR: every `vq.*` call becomes a call of the PrimFunc that realises it.
 
-`vq.reshape` stays: it moves no bytes, and the memory planner makes it an alias. Layers with equal
-shapes and attributes share one PrimFunc; its attribute `vq.inplace` lists the inputs whose storage
-the output may take.
+`vq.reshape` stays, and so does a `vq.concat` whose inputs can be made next to each other: they move
+no bytes, and the memory planner makes them aliases. Layers with equal
+shapes and attributes share one PrimFunc; its attribute `vq.inplace` has the access orders of the
+inputs that the output may overlap, `vq.micro` the generated routines it calls.
 """
 
 from __future__ import annotations
@@ -24,17 +25,23 @@ from ..compat import (
     op_name,
     shape_of,
 )
-from ..kernels import KERNELS
+from ..kernels import KERNELS, realise
+from ..kernels.access_order import orders_to_json
 from ..kernels.layer import Layer, TensorSpec
 from ..op.registry import attributes, count_macs
+from ..target import Core
+from .channels import bindings_of
+from .free_concats import free_concats
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.LowerToTIR")
 class LowerToTIR:
     """Pass from folded Relax to Relax of `call_tir`; layer facts go to `vq.layers` of `main`."""
 
-    def __init__(self, overlap: bool = False) -> None:
-        """With `overlap` kernels spend scratch on letting outputs take their inputs' place."""
+    def __init__(self, core: Core, overlap: bool = False) -> None:
+        """Kernels for `core`; with `overlap` they spend scratch on letting outputs take their
+        inputs' place."""
+        self.core = core
         self.overlap = overlap
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
@@ -43,18 +50,28 @@ class LowerToTIR:
         builder = relax.BlockBuilder()
         values: dict[Expr, Expr] = {}
         layers: dict[str, Any] = {}
+        free = free_concats(function)
         with main_function(builder, function.params) as finish:
             for block in function.body.blocks:
                 for binding in block.bindings:
-                    new = _lower(builder, binding, values, self.overlap)
+                    has_kernel = op_name(binding.value) in KERNELS and binding.var not in free
+                    lower = _lower if has_kernel else _keep
+                    new = lower(builder, binding, values, self)
                     values[binding.var] = new
-                    if op_name(binding.value) in KERNELS:
+                    if has_kernel:
                         layers[new.name] = _facts(binding.value)
             finish(_substitute(function.body.body, values))
         lowered = builder.get()
         attrs = {**kept_attrs(function), "vq.layers": layers}
         lowered["main"] = lowered["main"].with_attrs(attrs)
         return lowered
+
+
+def kernel_calls(function: Expr) -> list[Expr]:
+    """The `vq.*` calls of a folded function that become kernels, in order."""
+    free = free_concats(function)
+    bindings = bindings_of(function)
+    return [value for var, value in bindings if op_name(value) in KERNELS and var not in free]
 
 
 def layer_of(call: Expr, overlap: bool = False) -> Layer:
@@ -75,18 +92,23 @@ def _facts(call: Expr) -> dict[str, Any]:
     return {"op": op_name(call).removeprefix("vq."), "macs": count_macs(call)}
 
 
-def _lower(builder: Any, binding: Any, values: dict[Expr, Expr], overlap: bool) -> Expr:
+def _lower(builder: Any, binding: Any, values: dict[Expr, Expr], options: LowerToTIR) -> Expr:
     value, hint = binding.value, binding.var.name
     name = op_name(value)
-    if name not in KERNELS:
-        value = _substitute(value, values)
-        return builder.emit(value, name_hint=hint) if name else value
-    kernel = KERNELS[name](layer_of(value, overlap))
-    function = kernel.function.with_attr("vq.inplace", list(kernel.inplace))
+    kernel = realise(layer_of(value, options.overlap), options.core)
+    micro = [routine.to_json() for routine in kernel.micro]
+    function = kernel.function.with_attrs(
+        {"vq.inplace": orders_to_json(kernel.access_orders), "vq.micro": micro}
+    )
     symbol = builder.add_func(function, name.removeprefix("vq."))
     tensors = [_substitute(arg, values) for arg in value.args if not is_constant(arg)]
     args = [*tensors, *map(constant, kernel.constants)]
     return builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=hint)
+
+
+def _keep(builder: Any, binding: Any, values: dict[Expr, Expr], _options: LowerToTIR) -> Expr:
+    value = _substitute(binding.value, values)
+    return builder.emit(value, name_hint=binding.var.name) if op_name(value) else value
 
 
 def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:

@@ -25,10 +25,10 @@ int32_t tvmgen_fake_run(struct tvmgen_fake_inputs *inputs, struct tvmgen_fake_ou
         }
         break;
     case FAKE_LARGE_FRAME:
-        fake_use_stack(3000);
+        fake_use_stack(1000);
         break;
     case FAKE_STACK_OVERFLOW:
-        fake_use_stack(8000);
+        fake_use_stack(5000);
         break;
     default:
         break;

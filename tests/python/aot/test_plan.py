@@ -8,14 +8,29 @@ from hypothesis import strategies as st
 
 from vq_cortexm.aot.plan import ALIGNMENT, MemoryPlan, Placement, check_plan, plan_memory
 from vq_cortexm.aot.program import Program, Step, Storage
+from vq_cortexm.kernels.access_order import ELEMENT_BY_ELEMENT, AccessOrder, by_rows
+
+ORDERS = (
+    None,
+    ELEMENT_BY_ELEMENT,
+    by_rows(8, 8, first_read=-1, stride=1),
+    by_rows(8, 16, first_read=2, stride=1),
+    AccessOrder(8, 24, backward=True),
+    AccessOrder(0, 1, lead_bytes=1000),
+)
 
 
-def step(output: str, inputs: tuple[str, ...], inplace: tuple[str, ...] = ()) -> Step:
-    return Step(output, "op", "f", (), inputs, output, (), inplace, 0)
+def step(
+    output: str,
+    inputs: tuple[str, ...],
+    inplace: tuple[str, ...] = (),
+    order: AccessOrder | None = None,
+) -> Step:
+    return Step(output, "op", "f", (), inputs, output, (), dict.fromkeys(inplace, order), 0)
 
 
 def program(storages: list[Storage], steps: list[Step]) -> Program:
-    return Program((), (), (), tuple(steps), tuple(storages), (), {}, {}, {})
+    return Program((), (), (), tuple(steps), tuple(storages), (), {}, {}, {}, {})
 
 
 @st.composite
@@ -36,7 +51,7 @@ def programs(draw: st.DrawFn) -> Program:
         inplace = inputs if draw(st.booleans()) else ()
         output = f"t{index + 1}"
         first[output] = last[output] = index
-        steps.append(step(output, inputs, inplace))
+        steps.append(step(output, inputs, inplace, draw(st.sampled_from(ORDERS))))
         if draw(st.booleans()):
             scratch.append(Storage(f"s{index}", "scratch", draw(st.integers(1, 99)), index, index))
     last[f"t{count}"] = count
@@ -60,9 +75,14 @@ def test_random_programs(drawn: Program) -> None:
             together = p.storage.first <= q.storage.last and q.storage.first <= p.storage.last
             if p is q or not together or p.end <= q.offset or q.end <= p.offset:
                 continue
-            taken = {(s.output, name) for s in drawn.steps for name in s.inplace}
-            pair = (p.storage.name, q.storage.name)
-            assert pair in taken or pair[::-1] in taken
+            (order,) = [
+                s.inplace[x.storage.name]
+                for x, y in ((p, q), (q, p))
+                for s in drawn.steps
+                if s.output == y.storage.name and x.storage.name in s.inplace
+            ]
+            assert order is not None or p.offset == q.offset
+            # exact: tests/python/kernels/test_access_order.py
 
 
 def test_plan_is_deterministic() -> None:
@@ -107,3 +127,68 @@ def test_check_finds_a_forbidden_overlap() -> None:
     plan = MemoryPlan((Placement(a, 0), Placement(b, 4)), 12, 16)
     with pytest.raises(ValueError, match="b overlaps a"):
         check_plan(plan, program([a, b], [step("b", ("a",), ("a",))]))
+
+
+def _pair(order: AccessOrder | None, output_offset: int, input_bytes: int = 64) -> None:
+    """Checks x at 64 and y, made from it and as large, at `output_offset`."""
+    x = Storage("x", "intermediate", input_bytes, 0, 1)
+    y = Storage("y", "intermediate", 64, 1, 2)
+    plan = MemoryPlan((Placement(x, 64), Placement(y, output_offset)), 200, 64)
+    check_plan(plan, program([x, y], [step("x", ()), step("y", ("x",), ("x",), order)]))
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    [
+        (None, 64, 64),
+        (ELEMENT_BY_ELEMENT, 0, 64),
+        (by_rows(8, 8, first_read=-1, stride=1), 0, 48),
+        (by_rows(8, 8, first_read=2, stride=1), 0, 72),
+        (AccessOrder(8, 8, backward=True), 64, 128),
+    ],
+)
+def test_check_holds_each_distance_against_the_access_order(
+    order: AccessOrder | None, first: int, last: int
+) -> None:
+    apart = {0, *range(128, 137)}
+    for offset in range(137):
+        if first <= offset <= last or offset in apart:
+            _pair(order, offset)
+        else:
+            with pytest.raises(ValueError, match="y overlaps x"):
+                _pair(order, offset)
+
+
+def test_input_that_lives_on_is_not_overwritten_whatever_the_order() -> None:
+    x = Storage("x", "intermediate", 8, 0, 2)
+    y = Storage("y", "intermediate", 8, 1, 2)
+    drawn = program([x, y], [step("x", ()), step("y", ("x",), ("x",), ELEMENT_BY_ELEMENT)])
+    with pytest.raises(ValueError, match="y overlaps x"):
+        check_plan(MemoryPlan((Placement(x, 0), Placement(y, 0)), 8, 8), drawn)
+
+
+def test_output_starts_in_front_of_its_input() -> None:
+    order = by_rows(8, 8, first_read=-1, stride=1)
+    storages = [Storage("x", "input", 64, 0, 0), Storage("y", "output", 64, 0, 1)]
+    plan = plan_memory(program(storages, [step("y", ("x",), ("x",), order)]))
+    assert (plan.offset("x"), plan.offset("y")) == (16, 0)
+    assert plan.arena_bytes == plan.lower_bound_bytes == 80
+
+
+def test_growing_output_costs_nothing_but_itself() -> None:
+    order = by_rows(8, 16, first_read=2, stride=1)
+    storages = [Storage("x", "input", 64, 0, 0), Storage("y", "output", 128, 0, 1)]
+    plan = plan_memory(program(storages, [step("y", ("x",), ("x",), order)]))
+    assert plan.arena_bytes == plan.lower_bound_bytes == 128
+
+
+def test_chain_of_convolutions_steps_down() -> None:
+    order = by_rows(8, 8, first_read=-1, stride=1)
+    storages = [Storage(f"t{i}", "intermediate", 64, i, i + 1) for i in range(4)]
+    steps = [
+        step("t0", ()),
+        *(step(f"t{i}", (f"t{i - 1}",), (f"t{i - 1}",), order) for i in (1, 2, 3)),
+    ]
+    plan = plan_memory(program(storages, steps))
+    check_plan(plan, program(storages, steps))
+    assert plan.arena_bytes <= 112

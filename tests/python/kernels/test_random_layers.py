@@ -1,4 +1,4 @@
-"""Layers of drawn shapes and attributes: the compiled C equals the NumPy reference."""
+"""Layers of drawn shapes and attributes: under poison the compiled C equals the reference."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from vq_cortexm.build import build_folded
 from vq_cortexm.compat import constant, tensor_type
 from vq_cortexm.op.add import AddAttrs
 from vq_cortexm.op.avg_pool2d import AvgPool2dAttrs
+from vq_cortexm.op.concat import ConcatAttrs
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.op.dense import DenseAttrs
 from vq_cortexm.op.depthwise_conv2d import DepthwiseConv2dAttrs
 from vq_cortexm.op.max_pool2d import MaxPool2dAttrs
+from vq_cortexm.op.pad import PadAttrs
 from vq_cortexm.op.registry import make_call
 from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
@@ -181,6 +183,18 @@ def add(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
     return draw_shape(rng, 5), [], attrs
 
 
+def concat(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
+    del dtype
+    return draw_shape(rng, draw_int(rng, 1, 5)), [], ConcatAttrs(draw_int(rng, 0, 3))
+
+
+def pad(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
+    info = np.iinfo(dtype)
+    widths = tuple(draw_int(rng, 0, 3) for _ in range(8))
+    attrs = PadAttrs(widths, draw_int(rng, info.min, info.max))
+    return draw_shape(rng, draw_int(rng, 1, 5)), [], attrs
+
+
 LAYERS = {
     f.__name__: f
     for f in (
@@ -193,17 +207,19 @@ LAYERS = {
         softmax,
         transpose,
         add,
+        concat,
+        pad,
     )
 }
 
 
 def one_layer_module(name: str, seed: int) -> Any:
-    """A module of a single drawn layer; `add` takes two inputs."""
+    """A module of a single drawn layer; `add` and `concat` take two inputs."""
     rng = np.random.default_rng([seed, *name.encode()])
     dtype = "uint8" if rng.random() < 0.3 else "int8"
     shape, weights, attrs = LAYERS[name](rng, dtype)
     builder = relax.BlockBuilder()
-    count = 2 if name == "add" else 1
+    count = 2 if name in ("add", "concat") else 1
     inputs = [relax.Var(f"x{i}", tensor_type(shape, dtype)) for i in range(count)]
     with builder.function("main", inputs):
         with builder.dataflow():
@@ -219,12 +235,12 @@ def one_layer_module(name: str, seed: int) -> Any:
     return module
 
 
-def check(name: str, seed: int, board: str) -> None:
+def check(name: str, seed: int, board: str, target: str = "vq-cortexm") -> None:
     # in the arena outputs overlap inputs where they can, between the caller's buffers they cannot
     io: Literal["arena", "caller"] = "caller" if seed % 3 == 0 else "arena"
-    compiled = build_folded(one_layer_module(name, seed), io=io, name="layer")
+    compiled = build_folded(one_layer_module(name, seed), target, io=io, name="layer")
     samples = random_samples(compiled.program.inputs, 4, seed)
-    result = compiled.run(samples, board, check=True)
+    result = compiled.run(samples, board, check=True, poison=True)
     assert result.bit_exact, f"{name}, seed {seed}, {board}"
 
 
@@ -234,9 +250,10 @@ def test_layer_on_the_host(name: str, seed: int) -> None:
     check(name, seed, "host")
 
 
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385", "microbit"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_layer_in_the_emulator(name: str) -> None:
-    check(name, 100, "mps2-an386")
+def test_layer_in_the_emulator(name: str, board: str) -> None:
+    check(name, 100, board, f"vq-cortexm/{board}")
 
 
 @pytest.mark.parametrize("seed", [220, 229, 236])

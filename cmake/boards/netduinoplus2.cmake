@@ -1,0 +1,8 @@
+# Netduino Plus 2, STM32F405RG with a Cortex-M4F.
+set(VQ_BOARD_CFLAGS -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16)
+set(VQ_BOARD_MEMORY
+    VQ_FLASH_ORIGIN=0x08000000
+    VQ_FLASH_BYTES=0x100000
+    VQ_RAM_ORIGIN=0x20000000
+    VQ_RAM_BYTES=0x20000
+    VQ_STACK_BYTES=0x1000)

@@ -1,0 +1,27 @@
+"""Realisations for cores with the DSP extension (Cortex-M4, M7, M33): thin skeletons around
+generated micro-kernels.
+
+Each returns None for a layer that it does not cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..layer import Kernel, Layer
+from .add import add
+from .avg_pool2d import avg_pool2d
+from .conv2d import conv2d
+from .dense import dense
+from .depthwise_conv2d import depthwise_conv2d
+from .max_pool2d import max_pool2d
+
+REALISATIONS: dict[str, Callable[[Layer], Kernel | None]] = {
+    "vq.add": add,
+    "vq.avg_pool2d": avg_pool2d,
+    "vq.conv2d": conv2d,
+    "vq.dense": dense,
+    "vq.depthwise_conv2d": depthwise_conv2d,
+    "vq.max_pool2d": max_pool2d,
+}
+"""Operator → its realisation."""

@@ -1,0 +1,105 @@
+"""`vq.conv2d` from byte pairs: two pixels by four output channels at a time.
+
+Activations are widened to int16 in scratch, then `conv_rows` runs along them. There are three ways
+to lay them out: `conv_pixels`, `conv_segments` and `conv_patches`. Whichever it is, an output
+depends on nothing but scratch, so it may go where activations lay that have been widened; a window
+starts at a word, and a lone last pixel is computed beside whatever follows it.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from ...op.conv2d import Conv2dAttrs, constants
+from ...op.rounding import RequantizeConstants
+from ..conv2d import fold_zero_point
+from ..layer import Kernel, Layer
+from ..micro_kernel import MicroKernel
+from . import conv_patches, conv_pixels, conv_segments
+from .finish import Finish, finish
+from .pairs import accumulator_bounds, fits_pairs, pack
+from .singles import pack_singles
+from .windows import Window
+
+_UNROLL = 36
+"""Steps of two inputs in straight code: 2 KB with a full tile."""
+_LARGEST_OFFSET = 4094
+"""Bytes that an address of a load reaches from its base."""
+_STEP_CYCLES, _TILE_CYCLES, _SEGMENT_CYCLES = 15, 50, 8
+"""Modelled: of a step of two inputs, around the steps of a tile, around copying a segment."""
+
+
+def conv2d(layer: Layer) -> Kernel | None:
+    """Realisation of a `vq.conv2d` layer without groups; constants: the stream of `conv_rows`."""
+    return convolve(layer, constants(layer.constants[2], layer.attrs))
+
+
+def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None:
+    """The same with requantization constants that are not the operator's own."""
+    attrs: Conv2dAttrs = layer.attrs
+    weight, bias, _ = layer.constants
+    if attrs.groups > 1 or attrs.dilation[1] > 1 < weight.shape[2]:
+        return None
+    way = _way(layer)
+    window = way.window(layer, 2)
+    if max(2 * window.pixel + 8, weight.shape[0]) > _LARGEST_OFFSET:
+        return None
+    bias = fold_zero_point(bias, weight, attrs.x_zero_point)
+    arranged = window.arrange(weight)
+    bounds = accumulator_bounds(arranged, bias, layer.inputs[0].dtype)
+    ending = finish(
+        requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype, bounds
+    )
+    if ending is None:
+        return None
+    single = not fits_pairs(arranged, *bounds)
+    if single:
+        window = way.window(layer, 4)
+        arranged = window.arrange(weight)
+    packed = (pack_singles if single else pack)(arranged, bias, ending.constants)
+    stream = np.concatenate([np.array([ending.layer], np.int32), packed])
+    kernel: Kernel = way.skeleton(layer, window, _conv_rows(layer, window, ending, single), stream)
+    return kernel
+
+
+def _way(layer: Layer) -> ModuleType:
+    """The layout that takes the fewest cycles, by count."""
+    attrs: Conv2dAttrs = layer.attrs
+    weight = layer.constants[0]
+    if weight.shape[1] == weight.shape[2] == 1 and not any(attrs.padding):
+        return conv_pixels
+    if not conv_patches.fits(layer):
+        return conv_segments
+    rows, columns = layer.output.shape[1:3]
+    segments, patch = conv_segments.window(layer, 2), conv_patches.window(layer, 2)
+    direct = rows * -(-columns // 2) * _tiles_cycles(segments, weight.shape[0])
+    pairs = -(-rows * columns // 2)
+    copies = 2 * weight.shape[1] * _SEGMENT_CYCLES + 2 * patch.steps
+    return (
+        conv_patches
+        if pairs * (_tiles_cycles(patch, weight.shape[0]) + copies) < direct
+        else (conv_segments)
+    )
+
+
+def _tiles_cycles(window: Window, channels: int) -> float:
+    """Of two pixels and all channels."""
+    steps = window.rows * window.steps
+    return channels / 4 * (steps * _STEP_CYCLES + window.rows + _TILE_CYCLES)
+
+
+def _conv_rows(layer: Layer, window: Window, ending: Finish, single: bool) -> MicroKernel:
+    return MicroKernel(
+        "conv_rows",
+        {
+            "rows": window.rows,
+            "steps": window.steps,
+            "pixel": window.pixel,
+            "channels": int(layer.constants[0].shape[0]),
+            "unroll": _UNROLL,
+            "single": single,
+            **ending.parameters,
+        },
+    )

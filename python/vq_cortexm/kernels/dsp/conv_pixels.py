@@ -1,0 +1,70 @@
+"""A pointwise convolution: tiles of neighbouring pixels are widened, then multiplied."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...op.conv2d import Conv2dAttrs
+from ..access_order import AccessOrder, by_rows
+from ..layer import Kernel, Layer
+from ..micro_kernel import MicroKernel
+from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
+from .pairs import in_fours
+from .widen import widening
+from .windows import Window, filled
+
+_TILE_BYTES = 1024
+"""Of widened pixels, unless two pixels take more."""
+
+
+def window(layer: Layer, multiple: int) -> Window:
+    """A window is a pixel."""
+    order = filled(in_fours(layer.constants[0].shape[3]), multiple)
+    return Window(1, order, len(order))
+
+
+def skeleton(
+    layer: Layer, window: Window, conv_rows: MicroKernel, stream: NDArray[np.int32]
+) -> Kernel:
+    """Tiles of pixels. Where each pixel becomes larger the last tile comes first, so that no
+    output lies over pixels that are still to be read."""
+    attrs: Conv2dAttrs = layer.attrs
+    x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
+    if attrs.strides == (1, 1):
+        # every pixel is alike: one row of them
+        x_shape = (1, 1, math.prod(x_shape[:3]), x_shape[3])
+        y_shape = (1, 1, math.prod(y_shape[:3]), y_shape[3])
+    depth, channels, pixels = x_shape[3], y_shape[3], y_shape[2]
+    step = attrs.strides[1] * depth
+    tile = min(pixels, max(2, _TILE_BYTES // (2 * window.pixel) // 2 * 2))
+    tiles = -(-pixels // tile)
+    backwards = attrs.strides == (1, 1) and channels > depth
+    widen = widening(layer.inputs[0].dtype, depth, step, window.pixel, natural=False)
+    with FunctionBuilder("conv2d") as builder:
+        x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
+        w = builder.parameter("w", stream.shape, "int32")
+        y = builder.parameter("y", y_shape, layer.output.dtype)
+        # a lone last pixel has a neighbour
+        wide = scratch("pixels", ((tile + tile % 2) * window.pixel,), "int16")
+        with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh, loop("t", tiles) as t:
+            first = bind("first", (tiles - 1 - t if backwards else t) * tile)
+            count = bind("count", T.min(tile, pixels - first)) if pixels % tile else tile
+            source = at(x, n, oh * attrs.strides[0], first * attrs.strides[1], 0)
+            call(widen.micro.symbol, at(wide, 0), source, widen.count(count))
+            call(conv_rows.symbol, at(y, n, oh, first, 0), at(w, 0), count, at(wide, 0))
+    inplace = {0: _order(layer, tiles, backwards)} if x_shape[0] == 1 else {}
+    return Kernel(builder.function, (stream,), inplace, (widen.micro, conv_rows))
+
+
+def _order(layer: Layer, tiles: int, backwards: bool) -> AccessOrder:
+    """A pixel is written after it was read; with strides, a row, if it is read as one tile."""
+    attrs: Conv2dAttrs = layer.attrs
+    x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
+    if attrs.strides == (1, 1):
+        return AccessOrder(x_shape[3], y_shape[3], backward=backwards)
+    input_row, output_row = math.prod(x_shape[2:]), math.prod(y_shape[2:])
+    stride = attrs.strides[0]
+    return by_rows(input_row, output_row, stride if tiles == 1 else 0, stride)

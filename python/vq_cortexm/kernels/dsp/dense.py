@@ -1,0 +1,88 @@
+"""`vq.dense` of one row from byte pairs (`pairs`): four outputs at a time; else as a convolution.
+
+Activations stay int8 and are unpacked for each four outputs: widening them would take RAM. One
+routine serves all shapes, so what it needs to know of a layer comes first in its stream:
+
+    for the layer         as `finish` has it
+    shift                 of the line that requantizes, less 1; 0 where `finish` has none
+    multiplier            of the line, if all channels share one
+    tiles                 as `pairs.pack` has them, in whole fours of inputs
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...op.dense import DenseAttrs, constants
+from ..conv2d import fold_zero_point
+from ..dense import as_pointwise
+from ..layer import Kernel, Layer
+from ..micro_kernel import MicroKernel
+from ..tir import FunctionBuilder, at, call
+from .conv2d import convolve
+from .finish import Finish, finish
+from .pairs import TILE, accumulator_bounds, arrange, fits_pairs, in_fours, pack
+
+_LARGE = 1 << 13
+"""Weights from which code is unrolled further."""
+
+
+def dense(layer: Layer) -> Kernel | None:
+    """Realisation of a `vq.dense` layer; constants: the stream of its routine."""
+    attrs: DenseAttrs = layer.attrs
+    weight, bias, w_scale = layer.constants
+    outputs, inputs = weight.shape
+    if math.prod(layer.inputs[0].shape) != inputs:
+        return convolve(*as_pointwise(layer))
+    bias = fold_zero_point(bias, weight, attrs.x_zero_point)
+    bounds = accumulator_bounds(weight, bias, layer.inputs[0].dtype)
+    clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
+    end = finish(constants(w_scale, attrs), *clamp, bounds)
+    if end is None:
+        return None
+    if not fits_pairs(weight, *bounds):
+        return convolve(*as_pointwise(layer))
+    stream, shared = _stream(weight, bias, end)
+    micro = MicroKernel(
+        "dense",
+        {
+            "unroll": 16 if weight.size >= _LARGE else 4,
+            "full": outputs >= TILE - 1,
+            "tail": outputs % TILE,
+            "shared": shared,
+            "unsigned_x": layer.inputs[0].dtype == "uint8",
+            **end.parameters,
+            "shift": None,
+        },
+    )
+    with FunctionBuilder("dense") as builder:
+        x = builder.parameter("x", (inputs,), layer.inputs[0].dtype)
+        w = builder.parameter("w", stream.shape, "int32")
+        y = builder.parameter("y", (outputs,), layer.output.dtype)
+        call(micro.symbol, at(y, 0), at(x, 0), at(w, 0), inputs, outputs)
+    return Kernel(builder.function, (stream,), micro=(micro,))
+
+
+def _stream(
+    weight: NDArray[np.int8], bias: NDArray[np.int32], end: Finish
+) -> tuple[NDArray[np.int32], bool]:
+    """All that the routine reads, and whether its channels share their constant."""
+    single = end.parameters["rounding"] == "single"
+    shared = single and bool(np.all(end.constants == end.constants[0]))
+    shift = end.parameters["shift"]
+    head = [end.layer, shift - 1 if isinstance(shift, int) else 0]
+    each = end.constants
+    if shared:
+        head, each = [*head, int(each[0, 0])], each[:, :0]
+    tiles = pack(_in_whole_fours(weight), bias, each)
+    return np.concatenate([np.array(head, np.int32), tiles]), shared
+
+
+def _in_whole_fours(weight: NDArray[np.int8]) -> NDArray[np.int8]:
+    """(O, K) weights in the order of `in_fours`, with zeros up to a multiple of four inputs."""
+    missing = -weight.shape[1] % 4
+    whole = np.pad(weight, ((0, 0), (0, missing)))
+    return arrange(whole, in_fours(whole.shape[1]))

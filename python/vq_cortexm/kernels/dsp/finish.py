@@ -1,0 +1,68 @@
+"""How a layer's sums become outputs in micro-kernels: the constants and what templates must know.
+
+`single` is a line (see `requantize`): one multiplier a channel, one addend and shift a layer.
+`double` keeps gemmlowp's two roundings, for sum A:
+
+    t = SMMULR(2 A, multiplier);  y = (t + (t >> 31) + addend) >> right_shift
+
+where the addend is 2^(right_shift - 1) + (zero_point << right_shift): halves go away from zero.
+`float` converts, multiplies and rounds to even in the FPU (VCVTR); then adds the zero point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...op.rounding import Int64Array, RequantizeConstants
+from ..micro_kernel import Parameter
+from .requantize import fit_line, saturation
+
+_LARGEST_RIGHT_SHIFT = 22
+"""A zero point of 8 bits still fits the addend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finish:
+    """`constants`: (C, n) int32, the stream's end of each channel; `layer`: one int32 for all;
+    `parameters` of the templates."""
+
+    constants: NDArray[np.int32]
+    layer: int
+    parameters: dict[str, Parameter]
+
+
+def finish(
+    constants: RequantizeConstants,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    y_dtype: str,
+    bounds: tuple[Int64Array, Int64Array],
+) -> Finish | None:
+    """The finish of a layer whose sums lie in `bounds`, two (C,); None if no routine has it."""
+    clamps = saturation(y_dtype, y_min, y_max)
+    if max(-int(bounds[0].min()), int(bounds[1].max())) >= 1 << 30:
+        return None
+    if constants.rounding == "single":
+        line = fit_line(constants, zero_point, y_min, y_max, *bounds)
+        if line is None:
+            return None
+        parameters = {"rounding": "single", "shift": line.shift, **clamps}
+        return Finish(line.multiplier[:, np.newaxis], line.addend, parameters)
+    channels = bounds[0].shape
+    parameters = {"rounding": constants.rounding, "shift": None, **clamps}
+    if constants.rounding == "float":
+        scale = np.broadcast_to(constants.scale.reshape(-1), channels)
+        if float(scale.max()) >= 1.0:
+            return None
+        return Finish(scale.copy().view(np.int32)[:, np.newaxis], zero_point, parameters)
+    right = np.broadcast_to(-constants.shift.reshape(-1), channels)
+    if right.min() < 1 or right.max() > _LARGEST_RIGHT_SHIFT:
+        return None
+    addend = (1 << (right - 1)) + (zero_point << right)
+    multiplier = np.broadcast_to(constants.multiplier.reshape(-1), channels)
+    words = np.stack([multiplier, addend, right], axis=1).astype(np.int32)
+    return Finish(words, 0, parameters)

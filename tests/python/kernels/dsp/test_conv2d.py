@@ -1,0 +1,102 @@
+"""Convolutions from byte pairs: the twins on the host and the assembly in the emulator equal the
+NumPy reference, for drawn shapes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from one_layer import one_layer_module, routines
+
+from vq_cortexm.build import build_folded
+from vq_cortexm.kernels.dsp import conv2d
+from vq_cortexm.op.conv2d import Conv2dAttrs
+from vq_cortexm.samples import random_samples
+
+
+def draw_attrs(rng: np.random.Generator, kernel: tuple[int, int]) -> Conv2dAttrs:
+    y_dtype = str(rng.choice(["int8", "uint8"]))
+    info = np.iinfo(y_dtype)
+    clamped = rng.random() < 0.3
+    return Conv2dAttrs(
+        strides=tuple(int(s) for s in rng.integers(1, 4, 2)),
+        padding=tuple(int(rng.integers(0, k)) for k in (*kernel, *kernel)),
+        dilation=(int(rng.integers(1, 3)), 1),
+        groups=1,
+        x_scale=float(np.float32(rng.uniform(0.01, 0.1))),
+        x_zero_point=0,
+        y_scale=float(np.float32(rng.uniform(0.05, 0.3))),
+        y_zero_point=int(rng.integers(info.min, info.max + 1)),
+        y_min=info.min + 30 if clamped else info.min,
+        y_max=info.max - 30 if clamped else info.max,
+        rounding=str(rng.choice(["single", "single", "double", "float"])),
+        y_dtype=y_dtype,
+    )
+
+
+def draw(seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    pointwise = rng.random() < 0.4
+    kernel = (1, 1) if pointwise else tuple(int(k) for k in rng.integers(1, 6, 2))
+    channels = int(rng.integers(1, 20))
+    depth = int(rng.choice([1, 2, 3, 4, 8, *range(5, 24), 96]))
+    height, width = (int(n) for n in rng.integers(9, 16, 2))
+    dtype = str(rng.choice(["int8", "uint8"]))
+    info = np.iinfo(dtype)
+    attrs = replace(draw_attrs(rng, kernel), x_zero_point=int(rng.integers(info.min, info.max + 1)))
+    weight = rng.integers(-127, 128, (channels, *kernel, depth)).astype(np.int8)
+    bias = rng.integers(-3000, 3000, channels).astype(np.int32)
+    scale = rng.uniform(0.2, 1.0, channels) / (20 * np.sqrt(weight[0].size))
+    shape = (1 if rng.random() < 0.8 else 2, height, width, depth)
+    return one_layer_module("conv2d", shape, dtype, [weight, bias, scale.astype(np.float32)], attrs)
+
+
+def check(seed: int, board: str) -> None:
+    io: Literal["arena", "caller"] = "caller" if seed % 3 == 0 else "arena"
+    compiled = build_folded(draw(seed), io=io, name="layer")
+    assert {"conv_rows", "widen"} <= set(routines(compiled))
+    samples = random_samples(compiled.program.inputs, 3, seed)
+    assert compiled.run(samples, board, check=True).bit_exact, f"seed {seed}, {board}"
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_on_the_host(seed: int) -> None:
+    check(seed, "host")
+
+
+@pytest.mark.parametrize("seed", range(24, 36))
+def test_in_the_emulator(seed: int) -> None:
+    check(seed, "mps2-an386")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 300))
+def test_many(seed: int) -> None:
+    check(seed, "mps2-an386" if seed % 2 else "host")
+
+
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_weights_that_overflow_a_pair_are_packed_singly(board: str) -> None:
+    """-128 beside a negative weight does not fit the halves of a pair."""
+    rng = np.random.default_rng(1)
+    attrs = replace(draw_attrs(rng, (1, 1)), strides=(1, 1), padding=(0, 0, 0, 0))
+    weight = rng.integers(-128, -100, (7, 1, 1, 10)).astype(np.int8)
+    weight[:2] = -128
+    constants = [weight, np.zeros(7, np.int32), np.full(7, 0.003, np.float32)]
+    module = one_layer_module("conv2d", (1, 5, 5, 10), "int8", constants, attrs)
+    compiled = build_folded(module, name="layer")
+    kernels = [k for each in compiled.program.micro_kernels.values() for k in each]
+    assert [k.parameters["single"] for k in kernels if k.family == "conv_rows"] == [True]
+    samples = random_samples(compiled.program.inputs, 3, 1)
+    assert compiled.run(samples, board, check=True).bit_exact
+
+
+@pytest.mark.parametrize(("seed", "board"), [(i, ("host", "mps2-an386")[i % 2]) for i in range(8)])
+def test_single_weights_of_drawn_shapes(
+    seed: int, board: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[conv2d.__module__], "fits_pairs", lambda *_: False)
+    check(seed, board)
