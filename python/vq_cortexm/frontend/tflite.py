@@ -63,7 +63,9 @@ class _Importer:
         self.values: dict[int, Expr] = {}
 
     def run(self) -> IRModule:
-        names = unique_identifiers([_short(self.graph.tensors[i].name) for i in self.graph.inputs])
+        names = unique_identifiers(
+            [short_name(self.graph.tensors[i].name) for i in self.graph.inputs]
+        )
         parameters = []
         for index, name in zip(self.graph.inputs, names, strict=True):
             tensor = self.graph.tensors[index]
@@ -76,7 +78,7 @@ class _Importer:
             results = [self._value(i, "the graph's output") for i in self.graph.outputs]
             finish(results[0] if len(results) == 1 else relax.Tuple(results))
         output_names = unique_identifiers(
-            [_short(self.graph.tensors[i].name) for i in self.graph.outputs]
+            [short_name(self.graph.tensors[i].name) for i in self.graph.outputs]
         )
         module = self.builder.get()
         module["main"] = module["main"].with_attr("vq.output_names", output_names)
@@ -147,7 +149,7 @@ def _where(operator: TfliteOperator) -> str:
     return f"{operator.name} (operator {operator.index})"
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """What a fused tensor is called last, without its output number."""
     return name.split(";")[-1].split(":")[0]
 
@@ -183,7 +185,7 @@ def _activate(importer: _Importer, value: Expr, operator: TfliteOperator, activa
     raise ModelError(f"{_where(operator)}: unsupported fused activation number {activation}")
 
 
-def _padding(
+def same_or_valid(
     padding: int,
     in_size: tuple[int, int],
     kernel: tuple[int, int],
@@ -211,7 +213,7 @@ def _conv(importer: _Importer, operator: TfliteOperator, depthwise: bool) -> Exp
     stride = (options.StrideH(), options.StrideW())
     dilation = (options.DilationHFactor(), options.DilationWFactor())
     kernel_size = (weight.shape[1], weight.shape[2])
-    padding = _padding(options.Padding(), x.shape[1:3], kernel_size, stride, dilation)
+    padding = same_or_valid(options.Padding(), x.shape[1:3], kernel_size, stride, dilation)
     if depthwise:
         # (1, KH, KW, C * multiplier) → one input channel per output channel, OHWI
         data = weight.data.reshape(*kernel_size, -1).transpose(2, 0, 1)[..., None]
@@ -270,7 +272,7 @@ def _pool(importer: _Importer, operator: TfliteOperator, average: bool) -> Expr:
     size = (options.FilterHeight(), options.FilterWidth())
     stride = (options.StrideH(), options.StrideW())
     shape = importer.tensor(operator, 0).shape
-    padding = _padding(options.Padding(), (shape[1], shape[2]), size, stride)
+    padding = same_or_valid(options.Padding(), (shape[1], shape[2]), size, stride)
     pool = relax.op.nn.avg_pool2d if average else relax.op.nn.max_pool2d
     keywords = {"count_include_pad": False} if average else {}
     value = pool(
@@ -282,6 +284,13 @@ def _pool(importer: _Importer, operator: TfliteOperator, average: bool) -> Expr:
 def _add(importer: _Importer, operator: TfliteOperator) -> Expr:
     options = parse_options(operator, schema.AddOptions)
     value = relax.op.add(importer.real(operator, 0), importer.real(operator, 1))
+    return _activate(importer, value, operator, options.FusedActivationFunction())
+
+
+def _concatenation(importer: _Importer, operator: TfliteOperator) -> Expr:
+    options = parse_options(operator, schema.ConcatenationOptions)
+    parts = [importer.real(operator, i) for i in range(len(operator.inputs))]
+    value = relax.op.concat(parts, axis=options.Axis())
     return _activate(importer, value, operator, options.FusedActivationFunction())
 
 
@@ -325,6 +334,7 @@ def _requantize(importer: _Importer, operator: TfliteOperator) -> Expr:
 _CONVERTERS: dict[str, Callable[[_Importer, TfliteOperator], Expr]] = {
     "ADD": _add,
     "AVERAGE_POOL_2D": lambda importer, operator: _pool(importer, operator, average=True),
+    "CONCATENATION": _concatenation,
     "CONV_2D": lambda importer, operator: _conv(importer, operator, depthwise=False),
     "DEPTHWISE_CONV_2D": lambda importer, operator: _conv(importer, operator, depthwise=True),
     "FULLY_CONNECTED": _fully_connected,

@@ -17,6 +17,7 @@ from ..compat import Expr, call_op, dtype_of, op_name, register_relax_op, shape_
 from . import (
     add,
     avg_pool2d,
+    concat,
     conv2d,
     dense,
     depthwise_conv2d,
@@ -44,6 +45,9 @@ class OpSpec:
     reference: Callable[..., NDArray[Any]]
     macs: Callable[..., int] = lambda *_: 0
 
+
+ANY_NUMBER = -1
+"""Of inputs, as TVM counts them."""
 
 OPS: dict[str, OpSpec] = {
     "vq.conv2d": OpSpec(
@@ -83,6 +87,7 @@ OPS: dict[str, OpSpec] = {
         transpose.TransposeAttrs, 1, transpose.output_shape, transpose.reference
     ),
     "vq.pad": OpSpec(pad.PadAttrs, 1, pad.output_shape, pad.reference),
+    "vq.concat": OpSpec(concat.ConcatAttrs, ANY_NUMBER, concat.output_shape, concat.reference),
 }
 
 

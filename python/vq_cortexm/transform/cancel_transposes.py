@@ -1,13 +1,14 @@
 """CancelTransposes: layout changes that neighbouring operators undo disappear.
 
 The fold puts every NCHW operator between two transposes. This pass moves transposes forward over
-operators that do not care about layout, merges neighbours, turns those that only move axes of
+operators that work in any layout, merges neighbours, turns those that only move axes of
 length one into reshapes, and lets a dense layer take its weights in the order in which a flattened
 NHWC tensor arrives. What stays (mostly a many-channel NCHW input) is a real operator.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from ..compat import (
     op_name,
     shape_of,
 )
+from ..op.concat import ConcatAttrs
+from ..op.pad import PadAttrs
 from ..op.registry import attributes, make_call
 from ..op.reshape import ReshapeAttrs
 from ..op.transpose import TransposeAttrs
 
-_ELEMENTWISE = {"vq.add", "vq.requantize"}
+_MOVABLE = {"vq.add", "vq.concat", "vq.pad", "vq.requantize"}
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.CancelTransposes")
@@ -77,7 +80,7 @@ class _Rebuilder:
             return self._transpose(args[0], attrs.axes)
         if name == "vq.reshape":
             return self._reshape(args[0], attrs.shape)
-        if name in _ELEMENTWISE:
+        if name in _MOVABLE:
             moved = self._move_forward(name, args, attrs, var.name)
             if moved is not None:
                 return moved
@@ -123,7 +126,8 @@ class _Rebuilder:
         axes = attributes(transposed[0]).axes
         inverse = tuple(int(a) for a in np.argsort(axes))
         moved = [self._transpose(arg, inverse) for arg in args]
-        return self._transpose(self._emit(make_call(name, moved, attrs), hint), axes)
+        call = make_call(name, moved, _before_transpose(attrs, axes))
+        return self._transpose(self._emit(call, hint), axes)
 
     def _absorb_into_weights(self, args: list[Expr]) -> list[Expr]:
         """dense(reshape(transpose(x))) → dense(reshape(x)) with its weights' columns permuted."""
@@ -140,3 +144,15 @@ class _Rebuilder:
         columns = weight.reshape(weight.shape[0], *moved_shape).transpose(order)
         x = self._reshape(source, shape_of(args[0]))
         return [x, constant(columns.reshape(weight.shape)), *args[2:]]
+
+
+def _before_transpose(attrs: Any, axes: tuple[int, ...]) -> Any:
+    """The attributes of an operator that moves in front of a transpose: what it does along axis i
+    it then does along axes[i]."""
+    if isinstance(attrs, ConcatAttrs):
+        return ConcatAttrs(axes[attrs.axis])
+    if isinstance(attrs, PadAttrs):
+        order = [axes.index(axis) for axis in range(len(axes))]
+        widths = (attrs.pad_width[2 * i : 2 * i + 2] for i in order)
+        return replace(attrs, pad_width=tuple(n for pair in widths for n in pair))
+    return attrs

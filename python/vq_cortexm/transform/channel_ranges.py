@@ -248,6 +248,16 @@ def _moved(call: Expr, _attrs: Any, inputs: list[ChannelRanges]) -> ChannelRange
     return ChannelRanges(inputs[0].low[sources], inputs[0].high[sources])
 
 
+def _concat(call: Expr, _attrs: Any, inputs: list[ChannelRanges]) -> ChannelRanges:
+    """Along another axis the hull of the inputs' ranges, along the last one after another."""
+    if len(inputs) < len(call.args):  # constants among them
+        return _any_value(call)
+    low, high = [x.low for x in inputs], [x.high for x in inputs]
+    if channel_sources(call) is None:
+        return ChannelRanges(np.concatenate(low), np.concatenate(high))
+    return ChannelRanges(np.min(low, axis=0), np.max(high, axis=0))
+
+
 def _hull(x: ChannelRanges, channels: int) -> ChannelRanges:
     return _uniform(channels, int(x.low.min()), int(x.high.max()))
 
@@ -260,6 +270,7 @@ _RULES: dict[str, Callable[[Expr, Any, list[ChannelRanges]], ChannelRanges]] = {
     "vq.avg_pool2d": _avg_pool2d,
     "vq.max_pool2d": _max_pool2d,
     "vq.requantize": _requantize,
+    "vq.concat": _concat,
     "vq.pad": _pad,
     "vq.reshape": _moved,
     "vq.transpose": _moved,

@@ -13,7 +13,14 @@ from ..op.rounding import Int64Array
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
-_CHANNELWISE = {"vq.add", "vq.avg_pool2d", "vq.max_pool2d", "vq.requantize", "vq.pad"}
+_CHANNELWISE = {
+    "vq.add",
+    "vq.avg_pool2d",
+    "vq.concat",
+    "vq.max_pool2d",
+    "vq.pad",
+    "vq.requantize",
+}
 
 
 def bindings_of(function: Expr) -> list[tuple[Expr, Expr]]:

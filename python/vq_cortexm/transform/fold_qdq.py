@@ -30,7 +30,8 @@ from ..compat import (
 from ..errors import ModelError, first_line
 from ..op.rounding import Rounding
 from .qdq_context import LayerContext, QuantParams, activation_range, read_quant_params
-from .qdq_rules import INTEGER_RULES, QDQ_RULES
+from .qdq_moves import INTEGER_RULES
+from .qdq_rules import QDQ_RULES
 
 _ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
 _PRODUCTS = {"relax.nn.conv2d", "relax.matmul"}

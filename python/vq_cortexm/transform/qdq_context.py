@@ -78,6 +78,23 @@ class LayerContext:
         return (self.y_min, self.y_max) == dtype_range(self.y.dtype)
 
 
+def input_attrs(params: QuantParams) -> dict[str, Any]:
+    """The attributes of an operator's input."""
+    return {"x_scale": params.scale, "x_zero_point": params.zero_point}
+
+
+def output_attrs(context: LayerContext) -> dict[str, Any]:
+    """The attributes of an operator's output."""
+    return {
+        "y_scale": context.y.scale,
+        "y_zero_point": context.y.zero_point,
+        "y_min": context.y_min,
+        "y_max": context.y_max,
+        "y_dtype": context.y.dtype,
+        "rounding": context.rounding,
+    }
+
+
 class Folder(Protocol):
     """What a rule asks of the pass."""
 

@@ -24,25 +24,18 @@ from ..compat import (
 )
 from ..errors import ModelError
 from ..op.quantization import dtype_range
-from .qdq_context import Folder, LayerContext, QuantParams, read_quant_params, read_scales
+from .qdq_context import (
+    Folder,
+    LayerContext,
+    QuantParams,
+    input_attrs,
+    output_attrs,
+    read_scales,
+)
+from .qdq_moves import MOVE_RULES
 
 _NCHW_TO_NHWC = (0, 2, 3, 1)
 _NHWC_TO_NCHW = (0, 3, 1, 2)
-
-
-def _x(params: QuantParams) -> dict[str, Any]:
-    return {"x_scale": params.scale, "x_zero_point": params.zero_point}
-
-
-def _y(context: LayerContext) -> dict[str, Any]:
-    return {
-        "y_scale": context.y.scale,
-        "y_zero_point": context.y.zero_point,
-        "y_min": context.y_min,
-        "y_max": context.y_max,
-        "y_dtype": context.y.dtype,
-        "rounding": context.rounding,
-    }
 
 
 def _weights(
@@ -111,8 +104,8 @@ def _conv2d(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None
         "strides": [int(n) for n in attrs.strides],
         "padding": [int(n) for n in attrs.padding],
         "dilation": [int(n) for n in attrs.dilation],
-        **_x(x_params),
-        **_y(context),
+        **input_attrs(x_params),
+        **output_attrs(context),
     }
     groups = int(attrs.groups)
     if groups == in_channels and weight.shape[3] == 1 and groups > 1:
@@ -136,7 +129,9 @@ def _dense(folder: Folder, call: Expr, context: LayerContext, bias: Expr | None 
     w_scale = _per_channel(w_scale, weight.shape[0])
     bias_value = _bias(folder, bias, x_params, w_scale, context.name)
     args = [x, constant(weight), constant(bias_value), constant(w_scale)]
-    return folder.emit(call_op("vq.dense", args, {**_x(x_params), **_y(context)}), context.name)
+    return folder.emit(
+        call_op("vq.dense", args, {**input_attrs(x_params), **output_attrs(context)}), context.name
+    )
 
 
 def _add(folder: Folder, call: Expr, context: LayerContext) -> Expr:
@@ -154,7 +149,7 @@ def _add(folder: Folder, call: Expr, context: LayerContext) -> Expr:
         "a_zero_point": a_params.zero_point,
         "b_scale": b_params.scale,
         "b_zero_point": b_params.zero_point,
-        **_y(context),
+        **output_attrs(context),
     }
     return folder.emit(call_op("vq.add", [a, b], values), context.name)
 
@@ -203,8 +198,8 @@ def _emit_pool(
         "pool_size": size,
         "strides": strides,
         "padding": padding,
-        **_x(x_params),
-        **_y(context),
+        **input_attrs(x_params),
+        **output_attrs(context),
     }
     if name == "vq.avg_pool2d":
         values["mean"] = op_name(call) == "relax.mean"
@@ -232,7 +227,7 @@ def _rescaled_max_pool(
         "y_dtype": x_params.dtype,
     }
     pooled = folder.emit(call_op("vq.max_pool2d", [x], {**values, **kept}), f"{context.name}_pool")
-    rescale = {**_x(x_params), **_y(context)}
+    rescale = {**input_attrs(x_params), **output_attrs(context)}
     y = folder.emit(call_op("vq.requantize", [pooled], rescale), context.name)
     return _transpose(folder, y, _NHWC_TO_NCHW) if channels_first else y
 
@@ -261,45 +256,8 @@ def _softmax(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     rank = len(shape_of(x))
     if int(call.attrs.axis) % rank != rank - 1:
         raise ModelError(f"layer {context.name}: softmax over an axis that is not the last")
-    values = {"beta": beta, **_x(x_params), **_y(context)}
+    values = {"beta": beta, **input_attrs(x_params), **output_attrs(context)}
     return folder.emit(call_op("vq.softmax", [x], values), context.name)
-
-
-def _requantize(folder: Folder, call: Expr, context: LayerContext) -> Expr:
-    """dequantize → (activation) → quantize; nothing at all where both sides agree."""
-    x, x_params = folder.integer(call.args[0]), read_quant_params(call, context.name)
-    if x_params == context.y and context.changes_nothing:
-        return x
-    return folder.emit(call_op("vq.requantize", [x], {**_x(x_params), **_y(context)}), context.name)
-
-
-def _moved(folder: Folder, call: Expr, context: LayerContext) -> Expr:
-    """An operator that only moves values, between two parameter sets: move, then rescale."""
-    x, x_params = folder.dequantized(call.args[0], context)
-    moved = folder.emit(_move(call, x), "")
-    if x_params == context.y and context.changes_nothing:
-        return moved
-    values = {**_x(x_params), **_y(context)}
-    return folder.emit(call_op("vq.requantize", [moved], values), context.name)
-
-
-def _move(call: Expr, x: Expr) -> Expr:
-    if op_name(call) == "relax.permute_dims":
-        rank = len(shape_of(x))
-        axes = call.attrs.axes
-        order = [int(a) % rank for a in axes] if axes is not None else list(range(rank))[::-1]
-        return call_op("vq.transpose", [x], {"axes": order})
-    return call_op("vq.reshape", [x], {"shape": list(shape_of(call))})
-
-
-def _integer_move(folder: Folder, call: Expr) -> Expr:
-    return _move(call, folder.integer(call.args[0]))
-
-
-def _integer_pad(folder: Folder, call: Expr) -> Expr:
-    value = call.attrs.pad_value
-    values = {"pad_width": [int(n) for n in call.attrs.pad_width], "pad_value": int(value)}
-    return call_op("vq.pad", [folder.integer(call.args[0])], values)
 
 
 def _transpose(folder: Folder, x: Expr, axes: tuple[int, ...]) -> Expr:
@@ -307,14 +265,6 @@ def _transpose(folder: Folder, x: Expr, axes: tuple[int, ...]) -> Expr:
 
 
 _BIASED = {"relax.nn.conv2d": _conv2d, "relax.matmul": _dense}
-_MOVES = (
-    "relax.reshape",
-    "relax.flatten",
-    "relax.squeeze",
-    "relax.expand_dims",
-    "relax.permute_dims",
-)
-
 QDQ_RULES: dict[str, Callable[..., Expr]] = {
     "relax.nn.conv2d": _conv2d,
     "relax.matmul": _dense,
@@ -323,13 +273,6 @@ QDQ_RULES: dict[str, Callable[..., Expr]] = {
     "relax.nn.max_pool2d": _pool2d,
     "relax.mean": _mean,
     "relax.nn.softmax": _softmax,
-    "relax.dequantize": _requantize,
-    **dict.fromkeys(_MOVES, _moved),
+    **MOVE_RULES,
 }
 """Float operators that a `quantize` may end."""
-
-INTEGER_RULES: dict[str, Callable[..., Expr]] = {
-    **dict.fromkeys(_MOVES, _integer_move),
-    "relax.nn.pad": _integer_pad,
-}
-"""Operators that act on integers directly."""

@@ -15,8 +15,10 @@ from vq_cortexm.build import build_folded
 from vq_cortexm.compat import constant, op_name, shape_of, tensor_type
 from vq_cortexm.frontend import load
 from vq_cortexm.op.add import AddAttrs
+from vq_cortexm.op.concat import ConcatAttrs
 from vq_cortexm.op.dense import DenseAttrs
 from vq_cortexm.op.max_pool2d import MaxPool2dAttrs
+from vq_cortexm.op.pad import PadAttrs
 from vq_cortexm.op.registry import attributes, make_call
 from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.op.reshape import ReshapeAttrs
@@ -156,6 +158,14 @@ def _sum_with_untransposed(net: _Net, x: Any) -> Any:
     return net.add(net.transpose(x, (0, 2, 1, 3)), x)
 
 
+def _pad_and_concat(net: _Net, x: Any) -> Any:
+    """Along NCHW's channels and rows: NHWC's last axis and axis 1."""
+    first = net.pool(x)
+    wide = net.emit("vq.concat", ConcatAttrs(1), first, net.requantize(first))
+    high = net.emit("vq.concat", ConcatAttrs(2), wide, wide)
+    return net.pool(net.emit("vq.pad", PadAttrs((0, 0, 1, 2, 3, 4, 5, 6), 7), high))
+
+
 def _flatten_into_dense(net: _Net, x: Any) -> Any:
     return net.dense(net.reshape(net.pool(x), 1, 24), 4)
 
@@ -176,6 +186,10 @@ SHAPES = {
     "flatten into dense": (
         _flatten_into_dense,
         ["transpose", "max_pool2d", "reshape", "dense"],
+    ),
+    "pad and concat": (
+        _pad_and_concat,
+        ["transpose", *["max_pool2d"] * 2, "requantize", *["concat"] * 2, "pad", "transpose"],
     ),
     "two reshapes": (_two_reshapes, ["transpose", "max_pool2d", "reshape", "dense"]),
     "output": (lambda net, x: net.pool(x), ["transpose", "max_pool2d", "transpose"]),

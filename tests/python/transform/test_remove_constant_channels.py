@@ -16,6 +16,7 @@ from vq_cortexm.compat import constant, constant_value, is_constant, op_name, sh
 from vq_cortexm.op import conv2d, dense, depthwise_conv2d
 from vq_cortexm.op.add import AddAttrs
 from vq_cortexm.op.avg_pool2d import AvgPool2dAttrs
+from vq_cortexm.op.concat import ConcatAttrs
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.op.dense import DenseAttrs
 from vq_cortexm.op.depthwise_conv2d import DepthwiseConv2dAttrs
@@ -121,6 +122,9 @@ class Net(ModelBuilder):
     def rescale(self, x: Any, label: str) -> Any:
         attrs = RequantizeAttrs(**{**self.around(), "x_scale": 0.8 * SCALE})
         return self.emit("vq.requantize", [x], attrs, label)
+
+    def join(self, axis: int, *parts: Any) -> Any:
+        return self.emit("vq.concat", list(parts), ConcatAttrs(axis), "join")
 
     def border(self, x: Any, label: str, value: int = 3) -> Any:
         return self.emit("vq.pad", [x], PadAttrs((0, 0, 1, 0, 0, 1, 0, 0), value), label)
@@ -496,3 +500,27 @@ def test_random_nets_stay_bit_identical(module: Any) -> None:
 @given(nets)
 def test_observed_values_lie_in_their_ranges(module: Any) -> None:
     assert_ranges_sound(module)
+
+
+def test_channel_goes_where_all_that_are_joined_agree() -> None:
+    def make(m: Net, x: Any) -> Any:
+        low = ALWAYS_CLAMPED
+        a = m.conv(x, 4, "a", dead={0: low, 1: low, 2: low})
+        b = m.conv(x, 4, "b", dead={0: low, 1: low, 3: low})
+        return m.conv(m.join(1, a, b), 3, "c")
+
+    module = net(make)
+    assert removed(module) == {"a": (2, 4), "b": (2, 4), "join": (2, 4)}
+    assert_ranges_sound(module)
+
+
+def test_joined_channels_keep_their_ranges() -> None:
+    def make(m: Net, x: Any) -> Any:
+        return m.join(3, m.conv(x, 4, "a", dead={0: 7000}), m.conv(x, 2, "b", dead={1: 300}))
+
+    module = net(make)
+    assert removed(module) == {}
+    assert_ranges_sound(module)
+    (joined,) = [v for v, call in bindings_of(module["main"]) if op_name(call) == "vq.concat"]
+    ranges = channel_ranges(module["main"])[joined]
+    assert list(ranges.constant) == [True, False, False, False, False, True]
