@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify format setup lint types c-format unit slow clean distclean
+.PHONY: demo test verify bench format setup lint types c-format unit slow clean distclean
 
 demo: setup
 	$(BIN)/python examples/digits/demo.py
@@ -15,6 +15,13 @@ test: lint types c-format unit
 # `make test`, the slow tests, and the record of both in docs/verify.md.
 verify: setup
 	$(BIN)/python scripts/verify.py
+
+# Writes docs/performance.md and its plots; needs the models, which are not part of the project.
+bench:
+	$(if $(MODELS),,$(error MODELS is not set: make bench MODELS=<folder with the int8 models of \
+		MLPerf Tiny that benchmarks/models.py names>))
+	@scripts/setup.sh
+	$(BIN)/python benchmarks/performance.py "$(MODELS)"
 
 format: setup
 	$(BIN)/python -m ruff check --fix .

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything `make test` and `make demo` need: system tools, and the package in .venv.
+# Everything `make test`, `make demo` and `make bench` need: system tools, and the package in .venv.
 # Quick, silent and offline when nothing is missing. Exit status 3: a system tool is missing and
 # cannot be installed from here (the message says how); make itself then reports "Error 3".
 set -euo pipefail
@@ -104,7 +104,7 @@ install_package() {
     rm -f .venv/installed
     [ -x .venv/bin/python ] && [[ $(head -1 .venv/bin/pip) == "#!$PWD/"* ]] ||
         "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,test]'
     echo "$state" >.venv/installed
 }
 

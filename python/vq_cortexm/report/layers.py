@@ -1,4 +1,4 @@
-"""One record per layer: work, modelled cycles, flash."""
+"""One record per layer: work, modelled cycles and their limit, flash."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 from ..aot.library import function_symbols
 from ..aot.program import Program
+from ..compat import IRModule
 from ..micro.cycle_model import InferenceRecord
 from ..micro.firmware import FirmwareSizes
+from ..nary.types import LARGEST_LEVELS
+from ..transform.lower_to_tir import kernel_calls
+from ..transform.virtual_quantize import count_levels
+from .limits import LayerLimit
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,9 @@ class LayerReport:
 
     `flash` counts its constants and, where a firmware was linked, its code (a function that
     several layers share counts at the first of them). `cycles` and `instructions` are one
-    inference's, None where nothing was run.
+    inference's, None where nothing was run. `limit_cycles` is a bound from the layer's shape,
+    `limited_by` what takes most of it (`limits.LayerLimit`); None where there is none. `levels` is
+    how many values the weights hold, 256 for a layer without weights.
     """
 
     name: str
@@ -27,7 +34,9 @@ class LayerReport:
     instructions: int | None
     flash: int
     realisation: str = "plain"
-    levels: int = 256
+    levels: int = LARGEST_LEVELS
+    limit_cycles: int | None = None
+    limited_by: str | None = None
 
 
 def describe_layers(
@@ -35,14 +44,21 @@ def describe_layers(
     model: str,
     records: Sequence[InferenceRecord] = (),
     sizes: FirmwareSizes | None = None,
+    limits: Sequence[LayerLimit | None] = (),
+    levels: Sequence[int] = (),
 ) -> tuple[LayerReport, ...]:
-    """Records of all layers, in order; costs are medians over `records`."""
+    """Records of all layers, in order; costs are medians over `records`; `limits` and `levels`
+    (`layer_levels`) if known."""
     symbols = function_symbols(program, model)
     code = {s.name: s.size_bytes for s in sizes.symbols} if sizes else {}
     constants = {c.name: c.value.nbytes for c in program.constants}
     seen: set[str] = set()
     layers = []
-    for index, step in enumerate(program.steps):
+    known = limits or [None] * len(program.steps)
+    held = levels or [LARGEST_LEVELS] * len(program.steps)
+    for index, (step, limit, held_levels) in enumerate(
+        zip(program.steps, known, held, strict=True)
+    ):
         used = {symbols[step.function], *(a.name for a in step.arguments if a.is_constant)}
         fresh = used - seen
         seen |= fresh
@@ -56,9 +72,17 @@ def describe_layers(
                 median([cost.cycles for cost in costs if cost.cycles is not None]),
                 median([cost.instructions for cost in costs]),
                 flash,
+                levels=held_levels,
+                limit_cycles=limit.cycles if limit else None,
+                limited_by=limit.limited_by if limit else None,
             )
         )
     return tuple(layers)
+
+
+def layer_levels(module: IRModule) -> tuple[int, ...]:
+    """How many values the weights of a folded module's layers hold (`LayerReport.levels`)."""
+    return tuple(count_levels(call) for call in kernel_calls(module["main"]))
 
 
 def median(values: Sequence[int]) -> int | None:

@@ -14,19 +14,24 @@ from .layers import LayerReport
 
 
 def layers_table(layers: tuple[LayerReport, ...], cycles_are_modelled: bool) -> Table:
-    """Operator, MACs, instructions, modelled cycles and flash of every layer."""
-    table = Table(title="layers, one inference", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    """Operator, MACs, instructions, modelled cycles and flash of every layer.
+
+    Cycles are also shown for each MAC, as a share of all layers', and beside what limits the layer:
+    "MAC 1.08x" takes 1.08 times its bound, most of which are MACs.
+    """
+    what = "layers, one inference" + (", modelled cycles" if cycles_are_modelled else "")
+    table = Table(title=what, box=box.SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("layer", no_wrap=True)
     table.add_column("op", no_wrap=True)
     headings = ["MACs", "instructions"]
-    headings += ["modelled cycles", "cycles/MAC"] if cycles_are_modelled else []
+    headings += ["cycles", "cycles/MAC", "share", "limit"] if cycles_are_modelled else []
     for heading in (*headings, "flash B"):
         table.add_column(heading, justify="right", no_wrap=True)
+    total = sum(layer.cycles or 0 for layer in layers)
     for layer in layers:
         cells = [_number(layer.macs), _number(layer.instructions)]
         if cycles_are_modelled:
-            per_mac = layer.cycles / layer.macs if layer.cycles and layer.macs else None
-            cells += [_number(layer.cycles), f"{per_mac:.2f}" if per_mac else "-"]
+            cells += [_number(layer.cycles), *_rates(layer, total)]
         table.add_row(layer.name, layer.op, *cells, _number(layer.flash))
     return table
 
@@ -98,6 +103,16 @@ def _memories(board: Board) -> tuple[str, str, str]:
         return "-", "-", "this computer"
     flash, ram = (m.size_bytes // 1024 for m in (board.flash, board.ram))
     return str(flash), str(ram), f"QEMU {board.machine}"
+
+
+def _rates(layer: LayerReport, total: int) -> tuple[str, str, str]:
+    """Cycles for each MAC, share of `total` cycles, and the limit with how near it is."""
+    cycles = layer.cycles or 0
+    return (
+        f"{cycles / layer.macs:.2f}" if layer.macs else "-",
+        f"{cycles / total:.1%}" if total else "-",
+        f"{layer.limited_by} {cycles / layer.limit_cycles:.2f}x" if layer.limit_cycles else "-",
+    )
 
 
 def _number(value: int | None) -> str:
