@@ -7,6 +7,7 @@ from ._version import __version__
 from .build import build
 from .compat import register_target_tags
 from .compiled_model import CompiledModel, RunResult
+from .export import export_int8
 from .target import BOARDS, target_tags
 
 register_target_tags(target_tags())
@@ -17,6 +18,7 @@ __all__ = [
     "RunResult",
     "__version__",
     "build",
+    "export_int8",
     "frontend",
     "transform",
 ]

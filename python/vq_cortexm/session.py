@@ -14,6 +14,8 @@ from .errors import ModelError, UsageError
 from .frontend import load
 from .samples import load_samples, random_samples
 from .target import Board
+from .transform.virtual_quantize import virtual_quantization
+from .transform.vq_config import requested_quantization
 
 
 def compile_model(
@@ -24,12 +26,16 @@ def compile_model(
     rounding: Any = None,
     io: Any = "arena",
     name: str | None = None,
+    bits: int | None = None,
+    levels: int | None = None,
+    vq: Path | None = None,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
     chosen = targets.board_by_name(board) if board else None
     if target is None and chosen is not None and chosen.emulation != "host":
         target = f"{targets.DEFAULT_TARGET}/{chosen.core.name}"
     target = target or targets.DEFAULT_TARGET
+    quantization = requested_quantization(bits, levels, vq)
     name = name or c_identifier(model.stem if model.is_file() else model.resolve().name, "model")
     if model.is_dir():
         folded = _load_folder(model)
@@ -38,8 +44,12 @@ def compile_model(
             raise UsageError(
                 f"{model} is compiled with rounding {kept}; --rounding {rounding} needs the model"
             )
+        if quantization is not None and quantization.to_json() != virtual_quantization(folded):
+            raise UsageError(f"{model} is compiled; --bits, --levels and --vq need the model")
         return build_folded(folded, target, io=io, name=name), chosen
-    built = build(load(model), target, rounding=rounding or "single", io=io, name=name)
+    built = build(
+        load(model), target, rounding=rounding or "single", io=io, name=name, vq=quantization
+    )
     return built, chosen
 
 

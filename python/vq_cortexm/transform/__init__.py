@@ -2,15 +2,22 @@
 
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
+from .fuse_pad import FusePad
 from .lower_to_tir import LowerToTIR
 from .pipeline import fold_pipeline, lower_pipeline
 from .remove_constant_channels import RemoveConstantChannels
+from .virtual_quantize import VirtualQuantize
+from .vq_config import LayerLevels, VirtualQuantizeConfig
 
 __all__ = [
     "CancelTransposes",
     "FoldQDQ",
+    "FusePad",
+    "LayerLevels",
     "LowerToTIR",
     "RemoveConstantChannels",
+    "VirtualQuantize",
+    "VirtualQuantizeConfig",
     "fold_pipeline",
     "lower_pipeline",
 ]

@@ -7,18 +7,34 @@ from typing import Any
 import tvm
 
 from ..op.rounding import Rounding
+from ..target import Core
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
+from .fuse_pad import FusePad
 from .lower_to_tir import LowerToTIR
 from .remove_constant_channels import RemoveConstantChannels
+from .virtual_quantize import VirtualQuantize
+from .vq_config import VirtualQuantizeConfig
 
 
-def fold_pipeline(rounding: Rounding = "single") -> Any:
-    """QDQ form → `vq.*` form without what no input changes, as one `Sequential`."""
-    passes = [FoldQDQ(rounding), CancelTransposes(), RemoveConstantChannels()]
+def layer_pipeline(
+    rounding: Rounding = "single", quantization: VirtualQuantizeConfig | None = None
+) -> Any:
+    """QDQ form → `vq.*` form, one operator for each layer of the model; weights have the levels
+    that `quantization` asks for."""
+    passes = [FoldQDQ(rounding), *([VirtualQuantize(quantization)] if quantization else [])]
+    return tvm.ir.transform.Sequential(passes, name="vq.layers")
+
+
+def fold_pipeline(
+    rounding: Rounding = "single", quantization: VirtualQuantizeConfig | None = None
+) -> Any:
+    """`layer_pipeline` and then without what no input changes, as one `Sequential`."""
+    layers = layer_pipeline(rounding, quantization)
+    passes = [layers, CancelTransposes(), FusePad(), RemoveConstantChannels()]
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 
-def lower_pipeline(overlap: bool = False) -> Any:
-    """`vq.*` form → `call_tir` form; see `LowerToTIR` for `overlap`."""
-    return tvm.ir.transform.Sequential([LowerToTIR(overlap)], name="vq.lower")
+def lower_pipeline(core: Core, overlap: bool = False) -> Any:
+    """`vq.*` form → `call_tir` form for `core`; see `LowerToTIR` for `overlap`."""
+    return tvm.ir.transform.Sequential([LowerToTIR(core, overlap)], name="vq.lower")

@@ -1,0 +1,54 @@
+"""Low bits as fields, the rest as radix digits: how few bits a digit takes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from vq_cortexm.nary.hybrid import Hybrid, best_hybrid, pack_hybrid, unpack_hybrid
+
+LEVELS = range(2, 257)
+WORST = 1.0372
+"""Stored bits over log2 of the levels."""
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_inverse_and_size(levels: int) -> None:
+    split = best_hybrid(levels)
+    for count in (0, 1, 40, 20_000):
+        digits = np.random.default_rng(levels).integers(0, levels, count).astype(np.uint8)
+        words = pack_hybrid(digits, split)
+        np.testing.assert_array_equal(unpack_hybrid(words, split, count), digits)
+        # the last word of either kind may be part empty
+        assert split.bits * count <= 8 * words.size_bytes <= split.bits * count + 32 + 64
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_bits_of_the_best_split(levels: int) -> None:
+    least, bits = math.log2(levels), best_hybrid(levels).bits
+    if least.is_integer():
+        assert bits == least
+    else:
+        assert least < bits <= WORST * least
+
+
+def test_worst_case_is_what_is_said() -> None:
+    ratios = [best_hybrid(levels).bits / math.log2(levels) for levels in LEVELS]
+    assert max(ratios) == pytest.approx(WORST, abs=5e-5)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 7, 100, 129, 256])
+def test_every_split_is_inverse(levels: int) -> None:
+    digits = np.arange(levels).astype(np.uint8)
+    for low_bits in range(9):
+        split = Hybrid(levels, low_bits)
+        assert split.base << low_bits >= levels
+        words = pack_hybrid(digits, split)
+        np.testing.assert_array_equal(unpack_hybrid(words, split, levels), digits)
+
+
+def test_digit_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="5 levels"):
+        pack_hybrid(np.array([0, 5], np.uint8), best_hybrid(5))
