@@ -18,13 +18,11 @@ from ..conv2d import fold_zero_point
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from . import conv_patches, conv_pixels, conv_segments
+from .conv_weights import UNROLL, PackedWeights, pack_weights
 from .finish import Finish, finish
-from .pairs import accumulator_bounds, fits_pairs, pack
-from .singles import pack_singles
+from .pairs import accumulator_bounds
 from .windows import Window
 
-_UNROLL = 36
-"""Steps of two inputs in straight code: 2 KB with a full tile."""
 _LARGEST_OFFSET = 4094
 """Bytes that an address of a load reaches from its base."""
 _STEP_CYCLES, _TILE_CYCLES, _SEGMENT_CYCLES = 15, 50, 8
@@ -54,13 +52,9 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     )
     if ending is None:
         return None
-    single = not fits_pairs(arranged, *bounds)
-    if single:
-        window = way.window(layer, 4)
-        arranged = window.arrange(weight)
-    packed = (pack_singles if single else pack)(arranged, bias, ending.constants)
-    stream = np.concatenate([np.array([ending.layer], np.int32), packed])
-    kernel: Kernel = way.skeleton(layer, window, _conv_rows(layer, window, ending, single), stream)
+    packed = pack_weights(layer, way, window, bias, ending)
+    stream = np.concatenate([np.array([ending.layer], np.int32), packed.stream])
+    kernel: Kernel = way.skeleton(layer, packed.window, _conv_rows(layer, packed, ending), stream)
     return kernel
 
 
@@ -90,7 +84,8 @@ def _tiles_cycles(window: Window, channels: int) -> float:
     return channels / 4 * (steps * _STEP_CYCLES + window.rows + _TILE_CYCLES)
 
 
-def _conv_rows(layer: Layer, window: Window, ending: Finish, single: bool) -> MicroKernel:
+def _conv_rows(layer: Layer, packed: PackedWeights, ending: Finish) -> MicroKernel:
+    window = packed.window
     return MicroKernel(
         "conv_rows",
         {
@@ -98,8 +93,8 @@ def _conv_rows(layer: Layer, window: Window, ending: Finish, single: bool) -> Mi
             "steps": window.steps,
             "pixel": window.pixel,
             "channels": int(layer.constants[0].shape[0]),
-            "unroll": _UNROLL,
-            "single": single,
+            "unroll": UNROLL,
+            **packed.parameters,
             **ending.parameters,
         },
     )

@@ -16,6 +16,7 @@ from ..conv2d import row_order
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
+from .window_sums import window_sums
 from .windows import Window, filled, row_segment, widened_rows
 
 _LARGEST_BYTES = 2048
@@ -39,6 +40,11 @@ def fits(layer: Layer) -> bool:
     )
 
 
+def has_sums(layer: Layer) -> bool:
+    """Whether the sums of windows can be had: not with gaps inside them."""
+    return len(_without_gaps(layer)) % 2 == 0
+
+
 def skeleton(
     layer: Layer, window: Window, conv_rows: MicroKernel, stream: NDArray[np.int32]
 ) -> Kernel:
@@ -51,6 +57,7 @@ def skeleton(
     pixel = attrs.strides[1] * x_shape[3]
     make_rows = widened_rows(layer, pixel, (columns - 1) * pixel + 2 * words)
     segments = MicroKernel("copy_segments", {"words": words, "from": pixel, "to": window.pixel})
+    summing = window_sums(conv_rows, 1, 2 * words * kernel_height, window.pixel)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
         w = builder.parameter("w", stream.shape, "int32")
@@ -58,6 +65,7 @@ def skeleton(
         # a lone last pixel has a neighbour
         pixels = group * columns + group * columns % 2
         patches = scratch("patches", (pixels * window.pixel,), "int16")
+        sums = scratch("sums", (pixels,), "int32") if summing else None
         rows = make_rows()
         groups = -(-y_shape[1] // group)
         with loop("n", x_shape[0]) as n, loop("g", groups) as g:
@@ -71,10 +79,14 @@ def skeleton(
                     line = rows.ring.slot(first + kh * attrs.dilation[0])
                     to = at(patches, start + kh * 2 * words)
                     call(segments.symbol, to, at(rows.ring.rows, line), columns)
-            call(conv_rows.symbol, at(y, n, top, 0, 0), at(w, 0), count * columns, at(patches, 0))
+            windows = [at(patches, 0)]
+            if summing:
+                call(summing.symbol, at(sums, 0), count * columns, *windows)
+                windows = [at(sums, 0), *windows]
+            call(conv_rows.symbol, at(y, n, top, 0, 0), at(w, 0), count * columns, *windows)
     order = row_order(x_shape, y_shape, attrs, rows.ring.span)
     inplace = {0: order} if x_shape[0] == 1 else {}
-    micro = (rows.micro, segments, conv_rows)
+    micro = (rows.micro, segments, *([summing] if summing else []), conv_rows)
     return Kernel(builder.function, (stream,), inplace, micro)
 
 

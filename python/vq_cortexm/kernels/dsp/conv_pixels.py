@@ -14,6 +14,7 @@ from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
 from .pairs import in_fours
 from .widen import widening
+from .window_sums import window_sums
 from .windows import Window, filled
 
 _TILE_BYTES = 1024
@@ -24,6 +25,11 @@ def window(layer: Layer, multiple: int) -> Window:
     """A window is a pixel."""
     order = filled(in_fours(layer.constants[0].shape[3]), multiple)
     return Window(1, order, len(order))
+
+
+def has_sums(_layer: Layer) -> bool:
+    """Whether the sums of windows can be had."""
+    return True
 
 
 def skeleton(
@@ -43,20 +49,27 @@ def skeleton(
     tiles = -(-pixels // tile)
     backwards = attrs.strides == (1, 1) and channels > depth
     widen = widening(layer.inputs[0].dtype, depth, step, window.pixel, natural=False)
+    summing = window_sums(conv_rows, 1, depth, window.pixel)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
         w = builder.parameter("w", stream.shape, "int32")
         y = builder.parameter("y", y_shape, layer.output.dtype)
         # a lone last pixel has a neighbour
         wide = scratch("pixels", ((tile + tile % 2) * window.pixel,), "int16")
+        sums = scratch("sums", (tile + tile % 2,), "int32") if summing else None
         with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh, loop("t", tiles) as t:
             first = bind("first", (tiles - 1 - t if backwards else t) * tile)
             count = bind("count", T.min(tile, pixels - first)) if pixels % tile else tile
             source = at(x, n, oh * attrs.strides[0], first * attrs.strides[1], 0)
             call(widen.micro.symbol, at(wide, 0), source, widen.count(count))
-            call(conv_rows.symbol, at(y, n, oh, first, 0), at(w, 0), count, at(wide, 0))
+            windows = [at(wide, 0)]
+            if summing:
+                call(summing.symbol, at(sums, 0), count, *windows)
+                windows = [at(sums, 0), *windows]
+            call(conv_rows.symbol, at(y, n, oh, first, 0), at(w, 0), count, *windows)
     inplace = {0: _order(layer, tiles, backwards)} if x_shape[0] == 1 else {}
-    return Kernel(builder.function, (stream,), inplace, (widen.micro, conv_rows))
+    micro = (widen.micro, *([summing] if summing else []), conv_rows)
+    return Kernel(builder.function, (stream,), inplace, micro)
 
 
 def _order(layer: Layer, tiles: int, backwards: bool) -> AccessOrder:

@@ -33,6 +33,11 @@ class Window:
         """Words of two inputs in a segment."""
         return len(self.order) // 2
 
+    @property
+    def gaps(self) -> NDArray[np.bool_]:
+        """Where, in all its segments, no input is read."""
+        return np.tile(np.array(self.order) < 0, self.rows)
+
     def arrange(self, weight: NDArray[np.int8]) -> NDArray[np.int8]:
         """(O, KH, KW, I) weights as (O, inputs of the window)."""
         channels = weight.shape[0]

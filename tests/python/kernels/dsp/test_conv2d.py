@@ -3,7 +3,6 @@ NumPy reference, for drawn shapes."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ import pytest
 from one_layer import one_layer_module, routines
 
 from vq_cortexm.build import build_folded
-from vq_cortexm.kernels.dsp import conv2d
+from vq_cortexm.kernels.dsp import conv_weights
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.samples import random_samples
 
@@ -37,7 +36,7 @@ def draw_attrs(rng: np.random.Generator, kernel: tuple[int, int]) -> Conv2dAttrs
     )
 
 
-def draw(seed: int) -> Any:
+def draw(seed: int, limit: int = 127) -> Any:
     rng = np.random.default_rng(seed)
     pointwise = rng.random() < 0.4
     kernel = (1, 1) if pointwise else tuple(int(k) for k in rng.integers(1, 6, 2))
@@ -47,16 +46,22 @@ def draw(seed: int) -> Any:
     dtype = str(rng.choice(["int8", "uint8"]))
     info = np.iinfo(dtype)
     attrs = replace(draw_attrs(rng, kernel), x_zero_point=int(rng.integers(info.min, info.max + 1)))
-    weight = rng.integers(-127, 128, (channels, *kernel, depth)).astype(np.int8)
+    weight = rng.integers(-limit, limit + 1, (channels, *kernel, depth)).astype(np.int8)
     bias = rng.integers(-3000, 3000, channels).astype(np.int32)
     scale = rng.uniform(0.2, 1.0, channels) / (20 * np.sqrt(weight[0].size))
     shape = (1 if rng.random() < 0.8 else 2, height, width, depth)
     return one_layer_module("conv2d", shape, dtype, [weight, bias, scale.astype(np.float32)], attrs)
 
 
-def check(seed: int, board: str) -> None:
+def stored(compiled: Any) -> list[Any]:
+    """How the weights of `conv_rows` are stored."""
+    kernels = [k for each in compiled.program.micro_kernels.values() for k in each]
+    return [k.parameters["weights"] for k in kernels if k.family == "conv_rows"]
+
+
+def check(seed: int, board: str, limit: int = 127) -> None:
     io: Literal["arena", "caller"] = "caller" if seed % 3 == 0 else "arena"
-    compiled = build_folded(draw(seed), io=io, name="layer")
+    compiled = build_folded(draw(seed, limit), io=io, name="layer")
     assert {"conv_rows", "widen"} <= set(routines(compiled))
     samples = random_samples(compiled.program.inputs, 3, seed)
     assert compiled.run(samples, board, check=True).bit_exact, f"seed {seed}, {board}"
@@ -88,8 +93,7 @@ def test_weights_that_overflow_a_pair_are_packed_singly(board: str) -> None:
     constants = [weight, np.zeros(7, np.int32), np.full(7, 0.003, np.float32)]
     module = one_layer_module("conv2d", (1, 5, 5, 10), "int8", constants, attrs)
     compiled = build_folded(module, name="layer")
-    kernels = [k for each in compiled.program.micro_kernels.values() for k in each]
-    assert [k.parameters["single"] for k in kernels if k.family == "conv_rows"] == [True]
+    assert stored(compiled) == ["singles"]
     samples = random_samples(compiled.program.inputs, 3, 1)
     assert compiled.run(samples, board, check=True).bit_exact
 
@@ -98,5 +102,15 @@ def test_weights_that_overflow_a_pair_are_packed_singly(board: str) -> None:
 def test_single_weights_of_drawn_shapes(
     seed: int, board: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[conv2d.__module__], "fits_pairs", lambda *_: False)
+    monkeypatch.setattr(conv_weights, "fits_pairs", lambda *_: False)
     check(seed, board)
+
+
+@pytest.mark.parametrize(("seed", "board"), [(i, ("host", "mps2-an386")[i % 2]) for i in range(24)])
+def test_weights_of_four_bits(seed: int, board: str) -> None:
+    check(seed, board, limit=7)
+
+
+@pytest.mark.parametrize(("seed", "board"), [(i, ("host", "mps2-an386")[i % 2]) for i in range(24)])
+def test_weights_of_two_bits(seed: int, board: str) -> None:
+    check(seed, board, limit=1)
