@@ -1,4 +1,4 @@
-"""ONNX QDQ → Relax QDQ: TVM's own importer behind our checks."""
+"""ONNX QDQ and QONNX → Relax QDQ: TVM's own importer behind our checks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
 from ..c_names import c_identifier
-from ..compat import IRModule, quiet
+from ..compat import IRModule, onnx_as_operators, quiet
 from ..errors import ModelError, first_line
+from .onnx_int4 import with_int8_constants
+from .qonnx import qonnx_to_qdq
+from .qonnx_graph import is_qonnx, with_domains
 
 
 def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
-    """Relax module (one function, `main`) of a quantized ONNX model.
+    """Relax module (one function, `main`) of a quantized ONNX model: QDQ, or QONNX by its nodes.
 
     `model` is a path, the file's bytes or an `onnx.ModelProto`. A batch dimension that the file
     leaves open becomes 1. Raises ModelError for a file that cannot be read or an operator that
@@ -30,11 +33,15 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
         return from_onnx(data, name)
     name = name or "ONNX model"
     proto = _parse(model, name) if isinstance(model, bytes) else model
+    try:
+        proto = qonnx_to_qdq(proto) if is_qonnx(proto) else with_int8_constants(proto)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from None
     initializers = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in initializers]
     shapes = {value.name: _shape(value, name) for value in inputs}
     try:
-        with quiet():
+        with quiet(), onnx_as_operators():
             module = import_onnx(proto, shape_dict=shapes)
         module = relax.transform.DeadCodeElimination()(module)
     except Exception as error:  # TVM raises many types
@@ -50,7 +57,7 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
 
 def _parse(data: bytes, name: str) -> Any:
     try:
-        proto = onnx.load_model_from_string(data)
+        proto = with_domains(onnx.load_model_from_string(data))
         onnx.checker.check_model(proto)
     except Exception as error:
         raise ModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from None

@@ -152,6 +152,16 @@ def _conv_relu(dtype: str) -> onnx.ModelProto:
     return net.model(net.conv(net.input, (6, 3, 3, 3), True, pads=[1, 1, 1, 1], strides=[2, 2]))
 
 
+def _conv_relu6(dtype: str) -> onnx.ModelProto:
+    """A Clip on both sides, as ReLU6 is exported, and one without a lower end."""
+    net = _Net((1, 3, 7, 9), dtype, seed=12)
+    ends = [net._constant(np.float32(end), f"end_{end}") for end in (0, 1.5, 2)]
+    y = net.node("Conv", [net.input, *net.weights(net.input, (6, 3, 3, 3), 6)])
+    y = net.qdq(net.node("Clip", [y, *ends[:2]]), 0.02, -100)
+    y = net.node("Conv", [y, *net.weights(y, (4, 6, 1, 1), 4)])
+    return net.model(net.qdq(net.node("Clip", [y, "", ends[2]]), 0.04, 9))
+
+
 def _depthwise(dtype: str) -> onnx.ModelProto:
     net = _Net((1, 5, 7, 7), dtype, seed=2)
     return net.model(net.conv(net.input, (5, 1, 3, 3), group=5, pads=[1, 1, 1, 1]))
@@ -185,6 +195,22 @@ def _global_average_pool(dtype: str) -> onnx.ModelProto:
     return net.model(net.qdq(net.node("GlobalAveragePool", [net.input]), 0.013, 2))
 
 
+def _pad_conv(dtype: str) -> onnx.ModelProto:
+    net = _Net((1, 3, 6, 7), dtype, seed=10)
+    widths = net._constant(np.array([0, 0, 1, 1, 0, 0, 0, 1], np.int64), "widths")
+    padded = net.qdq(net.node("Pad", [net.input, widths]), 0.05, -3)
+    return net.model(net.conv(padded, (4, 3, 3, 3), True))
+
+
+def _concat(dtype: str) -> onnx.ModelProto:
+    """Channels of three layers; those of the second have another scale."""
+    net = _Net((1, 3, 5, 5), dtype, seed=11)
+    stem = net.conv(net.input, (4, 3, 1, 1))
+    parts = [stem, net.conv(stem, (5, 4, 3, 3), True, pads=[1] * 4), net.conv(stem, (3, 4, 1, 1))]
+    joined = net.qdq(net.node("Concat", parts, axis=1), 0.04, 9)
+    return net.model(net.conv(joined, (6, 12, 1, 1)))
+
+
 def _network(dtype: str) -> onnx.ModelProto:
     net = _Net((1, 1, 8, 8), dtype, seed=8)
     stem = net.conv(net.input, (8, 1, 3, 3), True, pads=[1, 1, 1, 1])
@@ -199,7 +225,16 @@ def _network(dtype: str) -> onnx.ModelProto:
 
 
 # ONNX Runtime computes these layers on integers and multiplies once in float32: `float`'s rule
-INTEGER = [_conv_relu, _depthwise, _pointwise, _max_pool, _flatten_gemm]
+INTEGER = [
+    _conv_relu,
+    _conv_relu6,
+    _depthwise,
+    _pointwise,
+    _max_pool,
+    _flatten_gemm,
+    _pad_conv,
+    _concat,
+]
 # and these in float32 in an order of its own, so that a half may round the other way
 FLOAT = [_add, _global_average_pool, _network]
 
@@ -236,6 +271,15 @@ def test_float_layer_is_within_one_step_of_onnx_runtime(
     differences = _differences(make(dtype))
     assert np.abs(differences).max() <= 1
     assert (differences == 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_border_is_padding_and_layouts_are_moved(dtype: str) -> None:
+    padded = vq_cortexm.build(from_onnx(_pad_conv(dtype)))
+    assert [step.op for step in padded.program.steps] == ["transpose", "conv2d", "transpose"]
+    joined = vq_cortexm.build(from_onnx(_concat(dtype)))
+    steps = [step.op for step in joined.program.steps]
+    assert [steps.count(op) for op in ("transpose", "requantize", "concat")] == [2, 1, 1]
 
 
 def test_digits_equal_onnx_runtime() -> None:
