@@ -1,7 +1,7 @@
 """Post-training quantization of int8 weights to L levels, uniform or a codebook.
 
-Both reach the least mean squared error of the real weights. Uniform levels are small integers with a
-step for each output channel, which its w_scale takes in:
+Both reach the least mean squared error of the real weights. Uniform levels are small integers with
+a step for each output channel, which its w_scale takes in:
 
     L = 3   -1  0  1        L = 5   -2 -1  0  1  2        L = 2   -1     1
     L = 4   -2 -1  0  1     L = 16  -8 … 7                (no zero: it would be half of the levels)

@@ -55,4 +55,5 @@ def _fraction(digits: list[int], base: int) -> int:
     number = 0
     for digit in digits:
         number = number * base + digit
-    return -(-(number << _FRACTION_BITS) // base ** len(digits))
+    numbers: int = base ** len(digits)
+    return -(-(number << _FRACTION_BITS) // numbers)

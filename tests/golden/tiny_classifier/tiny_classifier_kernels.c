@@ -21,7 +21,7 @@ void tvmgen_tiny_classifier_widen_depth10_from10_to10_natural_aligned_to(int16_t
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 5 channels of neighbouring pixels, from windows of 3 x 6 halfwords. */
-void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_roundingsingle_shift5(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
+void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift5(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
 {
     const int16_t *const rows[3] = {row0, row1, row2};
     const int32_t layer = *stream++;
@@ -29,10 +29,10 @@ void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_rou
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 5; channel += 4) {
             const int32_t pairs = 5 - channel > 2 ? 2 : 1;
-            uint32_t sums[4];
+            uint32_t sum_of[4];
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
-                sums[i] = (uint32_t)*next++;
+                sum_of[i] = (uint32_t)*next++;
             }
             for (int32_t row = 0; row < 3; ++row) {
                 const int16_t *x = rows[row] + pixel * 4;
@@ -40,16 +40,16 @@ void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_rou
                     for (int32_t i = 0; i < 2 * pairs; i += 2, ++next) {
                         /* halves of 256 * wA + wB; the low byte is wB */
                         const int32_t low = (int16_t)*next, high = *next >> 16;
-                        sums[i] += (uint32_t)(x[0] * low) + (uint32_t)(x[1] * high);
-                        sums[i + 1] += (uint32_t)(x[0] * (int8_t)low);
-                        sums[i + 1] += (uint32_t)(x[1] * (int8_t)high);
+                        sum_of[i] += (uint32_t)(x[0] * low) + (uint32_t)(x[1] * high);
+                        sum_of[i + 1] += (uint32_t)(x[0] * (int8_t)low);
+                        sum_of[i + 1] += (uint32_t)(x[1] * (int8_t)high);
                     }
                 }
             }
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
-                const int32_t sum = (int32_t)(i % 2 ? sums[i] : sums[i] - sums[i + 1]);
+                const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
                 /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (5 + extra);

@@ -29,29 +29,37 @@ tvmgen_tiny_conv_widen_depth3_from3_to4_natural_aligned_to:
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5, "ax", %progbits
+    .section .text.tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5
-    .type tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5, %function
+    .global tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5
+    .type tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5, %function
     .thumb_func
-tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5:
-@ r0: y, r1: stream, r2: pixels, r3 and the stack: where the first window starts in each row.
+tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5:
+@ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
+@ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
 @   r3 P0 r4 B0 r5 P1 r6 B1    sums of pixel 0          r0 activations    r11, r12 x of pixels 1, 0
 @   r7 P0 r8 B0 r9 P1 r10 B1   sums of pixel 1          r1 stream         lr, r2 weights
-@ Without pairs the eight are the sums of channels 0 to 3 of pixel 0, then of pixel 1.
+@ With singles the eight are the sums of channels 0 to 3 of pixel 0, then of pixel 1; with fours
+@ they are 4096 A + 256 B + 16 C + D, 256 B + 16 C + D, 16 C + D, D of each. With twos, r3, r4 are
+@ 2^14 A + B, 2^14 C + D of pixel 0, r7, r8 of pixel 1, and r6 is the mask of fields.
 @ One step of two inputs. `start`: the sums of pixel 1 begin with those of pixel 0. `row`: where the
 @ next row's pointer lies; it is loaded in the run of loads, where it costs one cycle.
+@ Halves of 4096 wA + 256 (wB + 8) + 16 (wC + 8) + wD + 8.
+@ Four inputs.
+@ What B and D have of a chunk goes to their totals, and starts anew; A and C stay in the sums.
+@ The sums of r3, r4, r7, r8 as r3 to r10, with where A and C start; twice the window's sum is in
+@ each L.
 @ `half` of a step of four inputs.
     push {r4-r11, lr}
-    sub sp, #48
+    sub sp, #56
     str r0, [sp, #0]
     str r2, [sp, #12]
-    str r3, [sp, #36]
-    ldr r4, [sp, #84]
-    str r4, [sp, #40]
-    ldr r4, [sp, #88]
+    str r3, [sp, #40]
+    ldr r4, [sp, #92]
     str r4, [sp, #44]
+    ldr r4, [sp, #96]
+    str r4, [sp, #48]
     ldr r4, [r1], #4
     str r4, [sp, #32]
     lsl r4, #8
@@ -66,7 +74,7 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     moveq r3, r0
     str r3, [sp, #4]
     ldr r1, [sp, #8]
-    ldr r0, [sp, #36]
+    ldr r0, [sp, #40]
     ldr r3, [r1], #4
     ldr r4, [r1], #4
     ldr r5, [r1], #4
@@ -143,91 +151,6 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     smlad r6, r12, r2, r6
     ldr r11, [r0, #8]
     ldr r12, [r0], #4
-    ldr r0, [sp, #40]
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    ldr r2, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    smlad r9, r11, r2, r9
-    smlad r5, r12, r2, r5
-    sxtb16 r2, r2
-    smlad r10, r11, r2, r10
-    smlad r6, r12, r2, r6
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
     ldr r0, [sp, #44]
     ldr lr, [r1], #4
     ldr r2, [r1], #4
@@ -313,6 +236,7 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     smlad r6, r12, r2, r6
     ldr r11, [r0, #8]
     ldr r12, [r0], #4
+    ldr r0, [sp, #48]
     ldr lr, [r1], #4
     ldr r2, [r1], #4
     smlad r7, r11, lr, r7
@@ -325,7 +249,91 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     sxtb16 r2, r2
     smlad r10, r11, r2, r10
     smlad r6, r12, r2, r6
-    @ an even channel's sum is (P - B), 256 times its own
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    ldr r2, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    smlad r9, r11, r2, r9
+    smlad r5, r12, r2, r5
+    sxtb16 r2, r2
+    smlad r10, r11, r2, r10
+    smlad r6, r12, r2, r6
+    @ an even channel's sum is P - B, 256 times its own
     sub r3, r3, r4
     sub r5, r5, r6
     sub r7, r7, r8
@@ -365,7 +373,7 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     strb r6, [r0], #1
     str r0, [sp, #0]
     str r2, [sp, #4]
-    ldr r0, [sp, #36]
+    ldr r0, [sp, #40]
     ldr r3, [r1], #4
     ldr r4, [r1], #4
     ldr r11, [r0, #8]
@@ -410,55 +418,6 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     smlad r4, r12, lr, r4
     ldr r11, [r0, #8]
     ldr r12, [r0], #4
-    ldr r0, [sp, #40]
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
-    ldr lr, [r1], #4
-    smlad r7, r11, lr, r7
-    smlad r3, r12, lr, r3
-    sxtb16 lr, lr
-    smlad r8, r11, lr, r8
-    smlad r4, r12, lr, r4
-    ldr r11, [r0, #8]
-    ldr r12, [r0], #4
     ldr r0, [sp, #44]
     ldr lr, [r1], #4
     smlad r7, r11, lr, r7
@@ -508,13 +467,62 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     smlad r4, r12, lr, r4
     ldr r11, [r0, #8]
     ldr r12, [r0], #4
+    ldr r0, [sp, #48]
     ldr lr, [r1], #4
     smlad r7, r11, lr, r7
     smlad r3, r12, lr, r3
     sxtb16 lr, lr
     smlad r8, r11, lr, r8
     smlad r4, r12, lr, r4
-    @ an even channel's sum is (P - B), 256 times its own
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    ldr r11, [r0, #8]
+    ldr r12, [r0], #4
+    ldr lr, [r1], #4
+    smlad r7, r11, lr, r7
+    smlad r3, r12, lr, r3
+    sxtb16 lr, lr
+    smlad r8, r11, lr, r8
+    smlad r4, r12, lr, r4
+    @ an even channel's sum is P - B, 256 times its own
     sub r3, r3, r4
     sub r7, r7, r8
     ldr r0, [r1], #4
@@ -538,15 +546,15 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     strb r4, [r0], #1
     str r0, [sp, #0]
     str r2, [sp, #4]
-    ldr r0, [sp, #36]
-    add r0, #16
-    str r0, [sp, #36]
     ldr r0, [sp, #40]
     add r0, #16
     str r0, [sp, #40]
     ldr r0, [sp, #44]
     add r0, #16
     str r0, [sp, #44]
+    ldr r0, [sp, #48]
+    add r0, #16
+    str r0, [sp, #48]
     ldr r0, [sp, #0]
     ldr r2, [sp, #12]
     add r0, #6
@@ -554,9 +562,9 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle
     subs r2, #2
     str r2, [sp, #12]
     bgt 1b
-    add sp, #48
+    add sp, #56
     pop {r4-r11, pc}
-    .size tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5, . - tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_roundingsingle_shift5
+    .size tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5, . - tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift5
 #endif
 
 #if defined(__ARM_FEATURE_DSP)

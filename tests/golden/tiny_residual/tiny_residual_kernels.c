@@ -24,7 +24,7 @@ void tvmgen_tiny_residual_widen_depth4_from4_to4_aligned_from_aligned_to(int16_t
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 4 channels of neighbouring pixels, from windows of 1 x 4 halfwords. */
-void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_roundingsingle_shift5(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift5(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;
@@ -32,10 +32,10 @@ void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_round
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 4; channel += 4) {
             const int32_t pairs = 4 - channel > 2 ? 2 : 1;
-            uint32_t sums[4];
+            uint32_t sum_of[4];
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
-                sums[i] = (uint32_t)*next++;
+                sum_of[i] = (uint32_t)*next++;
             }
             for (int32_t row = 0; row < 1; ++row) {
                 const int16_t *x = rows[row] + pixel * 4;
@@ -43,16 +43,16 @@ void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_round
                     for (int32_t i = 0; i < 2 * pairs; i += 2, ++next) {
                         /* halves of 256 * wA + wB; the low byte is wB */
                         const int32_t low = (int16_t)*next, high = *next >> 16;
-                        sums[i] += (uint32_t)(x[0] * low) + (uint32_t)(x[1] * high);
-                        sums[i + 1] += (uint32_t)(x[0] * (int8_t)low);
-                        sums[i + 1] += (uint32_t)(x[1] * (int8_t)high);
+                        sum_of[i] += (uint32_t)(x[0] * low) + (uint32_t)(x[1] * high);
+                        sum_of[i + 1] += (uint32_t)(x[0] * (int8_t)low);
+                        sum_of[i + 1] += (uint32_t)(x[1] * (int8_t)high);
                     }
                 }
             }
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
-                const int32_t sum = (int32_t)(i % 2 ? sums[i] : sums[i] - sums[i + 1]);
+                const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
                 /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (5 + extra);

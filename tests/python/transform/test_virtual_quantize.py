@@ -113,7 +113,7 @@ def test_twice_is_once() -> None:
 
 
 def test_layers_by_name() -> None:
-    layers = {"stem": LayerLevels(), "d*": LayerLevels(3, codebook=True)}
+    layers = {"stem": LayerLevels(), "[dl]*": LayerLevels(3, codebook=True)}
     module = every_kind()
     new = apply(module, VirtualQuantize(VirtualQuantizeConfig(16, layers=layers)))
     before, after = calls(module), calls(new)
