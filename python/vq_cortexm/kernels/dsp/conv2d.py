@@ -48,7 +48,13 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     arranged = window.arrange(weight)
     bounds = accumulator_bounds(arranged, bias, layer.inputs[0].dtype)
     ending = finish(
-        requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype, bounds
+        requantization,
+        attrs.y_zero_point,
+        attrs.y_min,
+        attrs.y_max,
+        attrs.y_dtype,
+        bounds,
+        scalable=True,
     )
     if ending is None:
         return None

@@ -47,7 +47,7 @@ def depthwise_conv2d(layer: Layer) -> Kernel | None:
     bounds = accumulator_bounds(flat, bias, layer.inputs[0].dtype)
     requantization = constants(w_scale, attrs)
     clamp = (attrs.y_min, attrs.y_max, attrs.y_dtype)
-    ending = finish(requantization, attrs.y_zero_point, *clamp, bounds)
+    ending = finish(requantization, attrs.y_zero_point, *clamp, bounds, scalable=True)
     if ending is None:
         return None
     stream = pack(by_channel, bias, ending, layout)

@@ -20,6 +20,8 @@ from ...op.rounding import Int64Array, RequantizeConstants
 from ..micro_kernel import Parameter
 from .requantize import fit_line, saturation
 
+_LEAST_BITS = 8
+"""That sums are scaled by where a layer's scale is too large for them as they are."""
 _LARGEST_RIGHT_SHIFT = 22
 """A zero point of 8 bits still fits the addend."""
 
@@ -41,16 +43,24 @@ def finish(
     y_max: int,
     y_dtype: str,
     bounds: tuple[Int64Array, Int64Array],
+    scalable: bool = False,
 ) -> Finish | None:
-    """The finish of a layer whose sums lie in `bounds`, two (C,); None if no routine has it."""
+    """The finish of a layer whose sums lie in `bounds`, two (C,); None if no routine has it.
+
+    `scalable`: the template knows `least`, the bits that sums are at least scaled by."""
     clamps = saturation(y_dtype, y_min, y_max)
-    if max(-int(bounds[0].min()), int(bounds[1].max())) >= 1 << 30:
+    largest = max(-int(bounds[0].min()), int(bounds[1].max()))
+    if largest >= 1 << 30:
         return None
     if constants.rounding == "single":
         line = fit_line(constants, zero_point, y_min, y_max, *bounds)
+        if line is None and scalable and largest < 1 << (31 - _LEAST_BITS):
+            line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=_LEAST_BITS)
         if line is None:
             return None
         parameters = {"rounding": "single", "shift": line.shift, **clamps}
+        if line.bits:
+            parameters["least"] = line.bits
         return Finish(line.multiplier[:, np.newaxis], line.addend, parameters)
     channels = bounds[0].shape
     parameters = {"rounding": constants.rounding, "shift": None, **clamps}

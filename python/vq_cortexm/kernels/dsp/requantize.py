@@ -32,16 +32,18 @@ _TRIED = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 class Line:
     """multiplier: (C,) int32 in [0, 2^31); addend int32; shift in [1, 14].
 
-    For accumulators scaled by 2^n, 2^n times the addend and shift + n give the same.
+    It is for accumulators scaled by 2^bits; for those scaled by 2^(bits + n), 2^n times the addend
+    and shift + n give the same.
     """
 
     multiplier: NDArray[np.int32]
     addend: int
     shift: int
+    bits: int = 0
 
     def apply(self, acc: Int64Array) -> Int64Array:
         """The output before saturation, for accumulators with the channels as last axis."""
-        high = (acc * self.multiplier.astype(np.int64)) >> 32
+        high = ((acc << self.bits) * self.multiplier.astype(np.int64)) >> 32
         return np.asarray((high + self.addend) >> self.shift, dtype=np.int64)
 
 
@@ -52,10 +54,13 @@ def fit_line(
     y_max: int,
     lowest: Int64Array,
     highest: Int64Array,
+    bits: int = 0,
 ) -> Line | None:
     """The line that equals `constants` for every acc in [lowest, highest], both (C,), of a layer
-    whose outputs are clamped to [y_min, y_max] with `zero_point`; None if there is none."""
+    whose outputs are clamped to [y_min, y_max] with `zero_point`; None if there is none. It is for
+    accumulators scaled by 2^bits, which scales of 1/4 and more need."""
     scale = np.broadcast_to(_scales(constants), lowest.shape)
+    scale = scale / (1 << bits)
     largest = float(scale.max())
     if largest <= 0.0:
         return None
@@ -63,20 +68,23 @@ def fit_line(
     largest_shift = min(30 - math.floor(math.log2(largest)) - 32, _LARGEST_SHIFT)
     clamp = (zero_point, y_min, y_max)
     for shift in sorted({min(_COMMON_SHIFT, largest_shift), largest_shift}):
-        line = _fit_at(shift, constants, clamp, scale, (lowest, highest)) if shift > 0 else None
+        if shift < 1:
+            continue
+        line = _fit_at((shift, bits), constants, clamp, scale, (lowest, highest))
         if line is not None:
             return line
     return None
 
 
 def _fit_at(
-    shift: int,
+    shift_and_bits: tuple[int, int],
     constants: RequantizeConstants,
     clamp: tuple[int, int, int],
     scale: NDArray[np.float64],
     bounds: tuple[Int64Array, Int64Array],
 ) -> Line | None:
-    """The line with this shift."""
+    """The line with this shift, for accumulators scaled by 2^bits."""
+    shift, bits = shift_and_bits
     zero_point, y_min, y_max = clamp
     target = np.rint(scale * 2.0 ** (32 + shift)).astype(np.int64)
     levels = np.arange(y_min + 1, y_max + 1, dtype=np.int64)[:, np.newaxis]
@@ -85,7 +93,7 @@ def _fit_at(
     for offset in _TRIED:
         multiplier = np.clip(target + offset, 0, 2**31 - 1)
         fits = _steps_agree(
-            Line(multiplier.astype(np.int32), addend, shift),
+            Line(multiplier.astype(np.int32), addend, shift, bits),
             constants,
             zero_point,
             levels,
@@ -93,7 +101,7 @@ def _fit_at(
         )
         found = np.where((found < 0) & fits, multiplier, found)
         if np.all(found >= 0):
-            return Line(found.astype(np.int32), addend, shift)
+            return Line(found.astype(np.int32), addend, shift, bits)
     return None
 
 
@@ -127,7 +135,7 @@ def _steps_agree(
     multiplier = line.multiplier.astype(np.int64)
     wanted = ((levels << line.shift) - line.addend) << 32
     # the first acc at which the line reaches a level; a channel without slope never steps
-    first = -(-wanted // np.maximum(multiplier, 1))
+    first = -(-wanted // np.maximum(multiplier << line.bits, 1))
     flat = np.where(line.addend >> line.shift >= levels, lowest, highest + 1)
     first = np.where(multiplier == 0, flat, np.clip(first, lowest, highest + 1))
     at = requantize(np.minimum(first, highest), constants) + zero_point >= levels

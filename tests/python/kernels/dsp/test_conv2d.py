@@ -36,7 +36,7 @@ def draw_attrs(rng: np.random.Generator, kernel: tuple[int, int]) -> Conv2dAttrs
     )
 
 
-def draw(seed: int, limit: int = 127) -> Any:
+def draw(seed: int, limit: int = 127, gain: float = 1.0) -> Any:
     rng = np.random.default_rng(seed)
     pointwise = rng.random() < 0.4
     kernel = (1, 1) if pointwise else tuple(int(k) for k in rng.integers(1, 6, 2))
@@ -48,7 +48,7 @@ def draw(seed: int, limit: int = 127) -> Any:
     attrs = replace(draw_attrs(rng, kernel), x_zero_point=int(rng.integers(info.min, info.max + 1)))
     weight = rng.integers(-limit, limit + 1, (channels, *kernel, depth)).astype(np.int8)
     bias = rng.integers(-3000, 3000, channels).astype(np.int32)
-    scale = rng.uniform(0.2, 1.0, channels) / (20 * np.sqrt(weight[0].size))
+    scale = rng.uniform(0.2, 1.0, channels) / (20 * np.sqrt(weight[0].size)) * gain
     shape = (1 if rng.random() < 0.8 else 2, height, width, depth)
     return one_layer_module("conv2d", shape, dtype, [weight, bias, scale.astype(np.float32)], attrs)
 
@@ -59,9 +59,9 @@ def stored(compiled: Any) -> list[Any]:
     return [k.parameters["weights"] for k in kernels if k.family == "conv_rows"]
 
 
-def check(seed: int, board: str, limit: int = 127) -> None:
+def check(seed: int, board: str, limit: int = 127, gain: float = 1.0) -> None:
     io: Literal["arena", "caller"] = "caller" if seed % 3 == 0 else "arena"
-    compiled = build_folded(draw(seed, limit), io=io, name="layer")
+    compiled = build_folded(draw(seed, limit, gain), io=io, name="layer")
     assert {"conv_rows", "widen"} <= set(routines(compiled))
     samples = random_samples(compiled.program.inputs, 3, seed)
     assert compiled.run(samples, board, check=True).bit_exact, f"seed {seed}, {board}"
@@ -108,9 +108,32 @@ def test_single_weights_of_drawn_shapes(
 
 @pytest.mark.parametrize(("seed", "board"), [(i, ("host", "mps2-an386")[i % 2]) for i in range(24)])
 def test_weights_of_four_bits(seed: int, board: str) -> None:
-    check(seed, board, limit=7)
+    check(seed, board, limit=7, gain=1.0 if seed % 3 else 20.0)
 
 
 @pytest.mark.parametrize(("seed", "board"), [(i, ("host", "mps2-an386")[i % 2]) for i in range(24)])
 def test_weights_of_two_bits(seed: int, board: str) -> None:
-    check(seed, board, limit=1)
+    check(seed, board, limit=1, gain=1.0 if seed % 3 else 100.0)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 127])
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_scales_of_a_quarter_and_more_raise_the_sums(limit: int, board: str) -> None:
+    attrs = replace(
+        draw_attrs(np.random.default_rng(5), (1, 1)),
+        strides=(1, 1),
+        padding=(0, 0, 0, 0),
+        y_zero_point=3,
+        x_scale=1.0,
+        y_scale=1.0,
+        rounding="single",
+    )
+    rng = np.random.default_rng(limit)
+    weight = rng.integers(-limit, limit + 1, (7, 1, 1, 6)).astype(np.int8)
+    constants = [weight, np.zeros(7, np.int32), np.linspace(0.2, 0.7, 7, dtype=np.float32)]
+    module = one_layer_module("conv2d", (1, 5, 5, 6), "int8", constants, attrs)
+    compiled = build_folded(module, name="layer")
+    kernels = [k for each in compiled.program.micro_kernels.values() for k in each]
+    assert [k.parameters["least"] for k in kernels if k.family == "conv_rows"] == [8]
+    samples = random_samples(compiled.program.inputs, 3, 1)
+    assert compiled.run(samples, board, check=True).bit_exact
