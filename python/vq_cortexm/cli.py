@@ -14,10 +14,12 @@ import click
 from rich.console import Console
 
 from ._version import __version__
+from .cli_quantize import quantize
 from .errors import UsageError, VqError, first_line
 from .files import write_atomically
 
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
+_FILE = click.Path(path_type=Path)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 _ROUNDINGS = click.Choice(["single", "double", "float"])
 
@@ -28,6 +30,9 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("--target", help="core or board tag, e.g. vq-cortexm/cortex-m3"),
             click.option("--board", help="see `vq-cortexm boards`"),
+            click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8"),
+            click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),
+            click.option("--vq", type=_FILE, help="JSON: bits or levels, layer by layer"),
             click.option("--rounding", type=_ROUNDINGS, help="default: single"),
             click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
             click.option("--name", help="C identifier of the model; default: the file's name"),
@@ -88,19 +93,38 @@ def compile_(model: Path, output: Path, board: str | None, **options: Any) -> No
 @_MODEL
 @run_options
 @click.option("--check", is_flag=True, help="compare with the exact reference; status 1 if not")
+@click.option("--poison", is_flag=True, help="debug build: check each layer's use of memory")
 @build_options
-def run(model: Path, check: bool, **options: Any) -> None:
+def run(model: Path, check: bool, poison: bool, **options: Any) -> None:
     """Compile MODEL and run it on a board (the emulator, or this computer: --board host)."""
-    _execute(model, check, with_outputs=True, options=options)
+    _execute(model, with_outputs=True, options=options, check=check, poison=poison)
 
 
 @cli.command()
 @_MODEL
 @run_options
+@click.option("--branch-refill", type=click.IntRange(1, 3), default=2, help="cycles; default: 2")
+@click.option("--wait-states", type=click.IntRange(0, 15), default=0, help="of flash; default: 0")
 @build_options
-def profile(model: Path, **options: Any) -> None:
+def profile(model: Path, branch_refill: int, wait_states: int, **options: Any) -> None:
     """Instructions, modelled cycles, flash and RAM of MODEL, layer by layer."""
-    _execute(model, check=False, with_outputs=False, options=options)
+    from .micro.cycle_model import Timing
+
+    timing = Timing(branch_refill, wait_states)
+    _execute(model, with_outputs=False, options=options, timing=timing)
+
+
+@cli.command("export-int8")
+@_MODEL
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+@build_options
+def export_int8_(
+    model: Path, output: Path, bits: int | None, levels: int | None, vq: Path | None, **_: Any
+) -> None:
+    """Write the plain 8-bit model that computes what MODEL built with these options computes."""
+    from .export import export_int8
+
+    click.echo(export_int8(model, output, bits=bits, levels=levels, vq=vq))
 
 
 @cli.command()
@@ -112,7 +136,7 @@ def boards(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(describe_boards()))
     else:
-        Console().print(boards_table())
+        _console().print(boards_table())
 
 
 @cli.command()
@@ -130,7 +154,10 @@ def doctor(as_json: bool) -> None:
         sys.exit(3)
 
 
-def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, Any]) -> None:
+cli.add_command(quantize)
+
+
+def _execute(model: Path, with_outputs: bool, options: dict[str, Any], **how: Any) -> None:
     from .report.json import describe_run
     from .report.tables import print_run
     from .session import choose_samples, compile_model
@@ -142,7 +169,7 @@ def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, An
     compiled, board = compile_model(model, **options)
     assert board is not None
     samples = choose_samples(compiled, taken["input_file"], taken["count"], taken["seed"])
-    result = compiled.run(samples, board, check=check, timeout_seconds=taken["timeout"])
+    result = compiled.run(samples, board, timeout_seconds=taken["timeout"], **how)
     if taken["as_json"]:
         click.echo(json.dumps(describe_run(compiled, result, with_outputs)))
     else:
@@ -153,7 +180,7 @@ def _execute(model: Path, check: bool, with_outputs: bool, options: dict[str, An
 
 def _console() -> Console:
     """As wide as the terminal; wide enough for every table where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    return Console() if sys.stdout.isatty() else Console(width=140)
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ X_SHIFT, Y_SHIFT = 11, 21
 """Of c in x and in y."""
 LIMIT = 1 << 20
 """Sums must be below this, and not below its negative."""
+_MOST_LINES = 32
+"""A routine has an argument for each."""
 
 
 def starts(values: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -68,13 +70,15 @@ class Lines:
 
 def in_lines(weight: NDArray[np.int8], bias: NDArray[np.int32], x_dtype: str) -> Lines | None:
     """(channels, segments, inputs) weights as lines that keep to the limits: a segment each or, if
-    need be, an equal share of one. None if single products do not."""
+    need be, an equal share of one. None if there would be too many."""
     channels, segments, inputs = weight.shape
+    if segments > _MOST_LINES:
+        return None
     whole = Lines(weight, split=False)
     if _fits(whole, bias, x_dtype):
         return whole
     no_bias = np.zeros_like(bias)
-    for shares in (n for n in range(1, inputs + 1) if inputs % n == 0):
+    for shares in (n for n in range(1, _MOST_LINES // segments + 1) if inputs % n == 0):
         shared = Lines(weight.reshape(channels, segments * shares, -1), split=True)
         if _fits(shared, no_bias, x_dtype):
             return shared

@@ -10,6 +10,7 @@ import pytest
 from mla_layers import TARGETS, check, draw_constants, draw_quantization
 from one_layer import one_layer_module
 
+from vq_cortexm.build import build_folded
 from vq_cortexm.compiled_model import CompiledModel
 from vq_cortexm.op.conv2d import Conv2dAttrs
 
@@ -42,9 +43,9 @@ def draw(seed: int) -> Any:
     padding = tuple(int(rng.integers(0, k)) for k in (*kernel, *kernel))
     strides = tuple(int(s) for s in rng.integers(1, 4, 2))
     dilation = (int(rng.integers(1, 3)), 1)
-    channels, depth = (int(n) for n in rng.integers(1, 20, 2))
+    channels, depth = (int(n) for n in rng.integers(1, 12, 2))
     dtype = str(rng.choice(["int8", "uint8"]))
-    shape = (1 if rng.random() < 0.8 else 2, *(int(n) for n in rng.integers(8, 13, 2)), depth)
+    shape = (1 if rng.random() < 0.8 else 2, *(int(n) for n in rng.integers(8, 11, 2)), depth)
     attrs = attributes(rng, dtype, strides, padding, dilation)
     constants = draw_constants(rng, (channels, *kernel, depth), channels)
     return one_layer_module("conv2d", shape, dtype, constants, attrs)
@@ -94,6 +95,18 @@ def test_sums_that_overflow_lanes_are_cut_into_parts(
         "conv2d", (1, 4, 5, depth), "int8", [weight, bias, scale], attributes(rng, "int8")
     )
     assert splits(check(module, core, board, 1, FAMILIES))
+
+
+def test_sums_that_no_even_cut_shortens_enough_are_left_to_the_semantic_kernel() -> None:
+    """A prime number of inputs."""
+    constants = [
+        np.full((4, 1, 1, 127), 127, np.int8),
+        np.zeros(4, np.int32),
+        np.full(4, 1e-4, np.float32),
+    ]
+    attrs = attributes(np.random.default_rng(2), "int8")
+    module = one_layer_module("conv2d", (1, 2, 2, 127), "int8", constants, attrs)
+    assert not any(build_folded(module, "vq-cortexm/cortex-m3").program.micro_kernels.values())
 
 
 @pytest.mark.parametrize("width", range(2, 8))

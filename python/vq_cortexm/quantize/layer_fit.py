@@ -1,0 +1,114 @@
+"""Weights and bias of one layer as integers, fitted to the layer's float output.
+
+The layer sees the inputs that the quantized layers before it give it, and is to give the output
+that it has in the float network: so it corrects errors of the layers before it where it can. That
+is a least squares problem in its weights, whose solution is then rounded to levels (`rounding`).
+The bias makes the mean of every output channel exact (bias correction).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nary.quantize import Weights, quantize_codebook
+from ..nary.types import LARGEST_LEVELS
+from ..transform.vq_config import LayerLevels
+from .evaluate import patches
+from .graph import FloatArray, Node
+from .rounding import (
+    Float64Array,
+    RoundedRows,
+    compensated_rows,
+    damped,
+    nearest_rows,
+    uniform_levels,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedLayer:
+    """weight[o] * w_scale[o] + bias[o]: int8 in the float layer's shape, float32 (O,) both."""
+
+    weight: NDArray[np.int8]
+    w_scale: FloatArray
+    bias: FloatArray
+
+    @property
+    def real_weight(self) -> FloatArray:
+        """The weights as real numbers."""
+        along = (-1, *[1] * (self.weight.ndim - 1))
+        return np.asarray(self.weight * self.w_scale.reshape(along), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of a layer's inputs x (groups, K) and wanted outputs y (O,): means and covariances."""
+
+    x_mean: Float64Array
+    y_mean: Float64Array
+    xx: Float64Array
+    yx: Float64Array
+
+
+def measure(node: Node, x: FloatArray, wanted: FloatArray) -> Moments:
+    """The moments over all samples and positions; `wanted` is the output before its clamp."""
+    assert node.weight is not None
+    groups, outputs, size = node.groups, len(node.weight), node.weight[0].size
+    y = (wanted.transpose(0, 2, 3, 1) if wanted.ndim == 4 else wanted).reshape(-1, outputs)
+    y_mean = y.mean(axis=0, dtype=np.float64)
+    centred = (y - y_mean).astype(np.float32)
+    xx, yx = np.zeros((groups, size, size)), np.zeros((outputs, size))
+    x_sum, first = np.zeros((groups, size)), 0
+    for columns in patches(node, x):
+        rows = centred[first : first + columns.shape[1]]
+        first += len(rows)
+        xx += columns.transpose(0, 2, 1) @ columns
+        x_sum += columns.sum(axis=1, dtype=np.float64)
+        yx += (rows.reshape(len(rows), groups, -1).transpose(1, 2, 0) @ columns).reshape(yx.shape)
+    x_mean = x_sum / first
+    covariance = xx / first - x_mean[:, :, np.newaxis] * x_mean[:, np.newaxis, :]
+    return Moments(x_mean, y_mean, covariance, yx / first)
+
+
+def fit_layer(node: Node, moments: Moments, chosen: LayerLevels) -> QuantizedLayer:
+    """The layer with the levels that `chosen` asks for."""
+    assert node.weight is not None
+    weights = node.weight.reshape(node.groups, -1, node.weight[0].size).astype(np.float64)
+    table, scales = uniform_levels(chosen.levels), None
+    if chosen.codebook and chosen.levels < LARGEST_LEVELS:
+        table, scales = _codebook(weights, chosen.levels)
+    yx = moments.yx.reshape(weights.shape)
+    rounded = [
+        _fit_group(weights[g], moments.xx[g], yx[g], table, None if scales is None else scales[g])
+        for g in range(node.groups)
+    ]
+    values = np.concatenate([rows.values for rows in rounded])
+    w_scale = np.concatenate([rows.scale for rows in rounded]).astype(np.float32)
+    real = (values * w_scale[:, np.newaxis].astype(np.float64)).reshape(weights.shape)
+    seen = np.einsum("gok,gk->go", real, moments.x_mean).reshape(-1)
+    bias = (moments.y_mean - seen).astype(np.float32)
+    return QuantizedLayer(values.reshape(node.weight.shape), w_scale, bias)
+
+
+def _fit_group(
+    weights: Float64Array,
+    xx: Float64Array,
+    yx: Float64Array,
+    table: Float64Array,
+    scales: Float64Array | None,
+) -> RoundedRows:
+    """The least squares solution, held to the given weights by the damping, as levels."""
+    best = weights + np.linalg.solve(damped(xx), (yx - weights @ xx).T).T
+    return compensated_rows(best, xx, table, scales)
+
+
+def _codebook(weights: Float64Array, levels: int) -> tuple[Float64Array, Float64Array]:
+    """A table of int8 levels for the whole tensor, and the scale of each row, (groups, rows, 1)."""
+    rows = weights.reshape(-1, weights.shape[2])
+    fine = nearest_rows(rows, uniform_levels(LARGEST_LEVELS))
+    given = Weights(fine.values, np.zeros(len(rows), np.int32), fine.scale.astype(np.float32))
+    coarse = quantize_codebook(given, levels, axis=0)
+    return np.unique(coarse.weight).astype(np.float64), fine.scale.reshape(*weights.shape[:2], 1)

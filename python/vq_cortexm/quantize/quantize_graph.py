@@ -1,0 +1,111 @@
+"""A float network and calibration data to integers, layer by layer.
+
+Every tensor is known twice: as the float network has it, and as the network does whose layers up
+to here are quantized. The first is what a layer is fitted to, the second what it sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import UsageError
+from ..transform.vq_config import LayerLevels, VirtualQuantizeConfig
+from .activation_scales import SOFTMAX, fitted_scale, quantized
+from .evaluate import evaluate
+from .graph import MOVES, FloatArray, FloatGraph, Node, Scale
+from .layer_fit import QuantizedLayer, fit_layer, measure
+
+Watch = Callable[[str], None]
+"""Called with the name of each layer that is done."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedGraph:
+    """The network, its layers as integers (by node's name) and every tensor's scale.
+
+    `float_outputs` and `outputs` are what the float and the quantized network make of the
+    calibration data.
+    """
+
+    graph: FloatGraph
+    layers: Mapping[str, QuantizedLayer]
+    scales: Mapping[str, Scale]
+    float_outputs: tuple[FloatArray, ...]
+    outputs: tuple[FloatArray, ...]
+
+
+def quantize_graph(
+    graph: FloatGraph,
+    x: FloatArray,
+    input_scale: Scale,
+    config: VirtualQuantizeConfig,
+    watch: Watch = lambda name: None,
+) -> QuantizedGraph:
+    """Quantizes every layer to the levels of `config`; x (N, ...) is the calibration data.
+
+    UsageError for a name in `config` that is no layer's.
+    """
+    _check_names(graph, config)
+    layers: dict[str, QuantizedLayer] = {}
+    scales = {**graph.scales, graph.input: input_scale}
+    floats = {graph.input: x}
+    integers = {graph.input: quantized(x, input_scale)}
+    left = Counter(name for node in graph.nodes for name in node.inputs)
+    left.update(graph.outputs)
+    for node in graph.nodes:
+        given = [floats[name] for name in node.inputs]
+        seen = [integers[name] for name in node.inputs]
+        floats[node.output] = evaluate(node, given)
+        if node.is_product:
+            layers[node.name] = _fitted(node, given[0], seen[0], config.levels_of(node.name))
+            node = _with_layer(node, layers[node.name])
+        value = evaluate(node, seen)
+        if node.output in graph.scales:  # saturation is part of what an int8 file computes
+            floats[node.output] = np.clip(floats[node.output], *graph.scales[node.output].range)
+        scales[node.output] = _scale(node, value, scales)
+        integers[node.output] = quantized(value, scales[node.output])
+        left.subtract(node.inputs)
+        for name in set(node.inputs):
+            if not left[name]:
+                del floats[name], integers[name]
+        watch(node.name)
+    pairs = [(floats[name], integers[name]) for name in graph.outputs]
+    float_outputs, outputs = zip(*pairs, strict=True)
+    return QuantizedGraph(graph, layers, scales, float_outputs, outputs)
+
+
+def _fitted(node: Node, given: FloatArray, seen: FloatArray, chosen: LayerLevels) -> QuantizedLayer:
+    """The layer that makes of `seen` what the float layer makes of `given`, before its clamp."""
+    wanted = evaluate(replace(node, low=-math.inf, high=math.inf), [given])
+    return fit_layer(node, measure(node, seen, wanted), chosen)
+
+
+def _with_layer(node: Node, layer: QuantizedLayer) -> Node:
+    return replace(node, weight=layer.real_weight, bias=layer.bias)
+
+
+def _keeps_scale(node: Node) -> bool:
+    """Whether the result has its input's scale: values are only moved or chosen among."""
+    chooses = node.op in ("max_pool", "pad", "identity") and not node.has_clamp
+    return node.op in MOVES or chooses
+
+
+def _scale(node: Node, value: FloatArray, scales: Mapping[str, Scale]) -> Scale:
+    if _keeps_scale(node):
+        return scales[node.inputs[0]]
+    if node.output in scales:  # the file's own
+        return scales[node.output]
+    return SOFTMAX if node.op == "softmax" else fitted_scale(value)
+
+
+def _check_names(graph: FloatGraph, config: VirtualQuantizeConfig) -> None:
+    names = [node.name for node in graph.products]
+    for pattern in config.layers:
+        alone = VirtualQuantizeConfig(layers={pattern: LayerLevels()})
+        if all(alone.levels_of(name) is alone for name in names):
+            raise UsageError(f"no layer is called {pattern!r}; layers: {', '.join(names)}")

@@ -1,0 +1,113 @@
+"""From a float model's file to a quantized ONNX model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from ..errors import ModelError, UsageError
+from ..transform.vq_config import VirtualQuantizeConfig
+from .calibration_data import read_data
+from .export_onnx import to_onnx
+from .graph import FloatArray, FloatGraph
+from .quantize_graph import QuantizedGraph, Watch, quantize_graph
+from .read_onnx import read_onnx
+from .read_tflite import read_tflite
+
+SAMPLES = 1024
+"""Of the data that are used, by default."""
+METADATA_KEY = "vq.quantize"
+_READERS = {".onnx": read_onnx, ".tflite": read_tflite}
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """Levels of the layers; inputs are (x - mean) * scale, of the first `samples`."""
+
+    config: VirtualQuantizeConfig = field(default_factory=VirtualQuantizeConfig)
+    scale: tuple[float, ...] = (1.0,)
+    mean: tuple[float, ...] = (0.0,)
+    samples: int = SAMPLES
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A layer with weights: `levels` is how many values they hold."""
+
+    name: str
+    op: str
+    weights: int
+    levels: int
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedModel:
+    """The ONNX QDQ model and what to tell of it.
+
+    The shares of right answers are those on the calibration data, of the float network and of the
+    quantized one; None where the data have no classes.
+    """
+
+    proto: ModelProto
+    layers: tuple[LayerSummary, ...]
+    samples: int
+    float_accuracy: float | None
+    accuracy: float | None
+
+
+def quantize_file(
+    model: Path, data: Path, options: QuantizeOptions, watch: Watch = lambda name: None
+) -> QuantizedModel:
+    """Quantizes a float ONNX or TFLite file (or an int8 TFLite one) on the `x` of a `.npz` file.
+
+    ModelError or UsageError if either cannot be used.
+    """
+    source, graph = _read(model)
+    given = read_data(data, graph, options.scale, options.mean, options.samples)
+    quantized = quantize_graph(graph, given.x, given.scale, options.config, watch)
+    layers = _summaries(quantized)
+    described = {
+        "model": model.name,
+        "sha256": hashlib.sha256(source).hexdigest(),
+        "samples": len(given.x),
+        "weights": options.config.to_json(),
+        "layers": {layer.name: layer.levels for layer in layers},
+    }
+    return QuantizedModel(
+        to_onnx(quantized, {METADATA_KEY: json.dumps(described)}),
+        layers,
+        len(given.x),
+        _accuracy(quantized.float_outputs[0], given.y),
+        _accuracy(quantized.outputs[0], given.y),
+    )
+
+
+def _read(path: Path) -> tuple[bytes, FloatGraph]:
+    if path.suffix not in _READERS:
+        raise UsageError(f"{path}: unknown ending {path.suffix!r}; known: {', '.join(_READERS)}")
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from None
+    return source, _READERS[path.suffix](source, path.name)
+
+
+def _summaries(quantized: QuantizedGraph) -> tuple[LayerSummary, ...]:
+    weights = {name: layer.weight for name, layer in quantized.layers.items()}
+    return tuple(
+        LayerSummary(n.name, n.op, weights[n.name].size, len(np.unique(weights[n.name])))
+        for n in quantized.graph.products
+    )
+
+
+def _accuracy(output: FloatArray, y: NDArray[Any] | None) -> float | None:
+    if y is None or output.ndim != 2:
+        return None
+    return float((output.argmax(axis=1) == y).mean())
