@@ -35,11 +35,6 @@ class Core:
     models_cycles: bool = False
     """Whether the emulator's cycle model applies (Cortex-M4); elsewhere instructions only."""
 
-    @property
-    def has_dsp(self) -> bool:
-        """Whether it has the DSP extension."""
-        return self.isa == "dsp"
-
 
 @dataclass(frozen=True)
 class Memory:

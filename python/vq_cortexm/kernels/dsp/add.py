@@ -16,9 +16,9 @@ import numpy as np
 from ...op.add import AddAttrs, LinearAdd, constants
 from ..access_order import ELEMENT_BY_ELEMENT
 from ..layer import Kernel, Layer
+from ..line import saturation
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call
-from .requantize import saturation
 
 _COMMON_SHIFT = 21
 """Taken where it fits: adds of equal shifts share a routine."""

@@ -17,10 +17,10 @@ from ...op.rounding import RequantizeConstants
 from ..conv2d import fold_zero_point
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
+from ..weights import accumulator_bounds
 from . import conv_patches, conv_pixels, conv_segments
 from .conv_weights import UNROLL, PackedWeights, pack_weights
 from .finish import Finish, finish
-from .pairs import accumulator_bounds
 from .windows import Window
 
 _LARGEST_OFFSET = 4094

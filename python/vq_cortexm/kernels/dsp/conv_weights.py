@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ..layer import Layer
 from ..micro_kernel import Parameter
+from ..weights import accumulator_bounds
 from . import fours, twos
 from .finish import Finish
-from .pairs import accumulator_bounds, fits_pairs, pack
+from .pairs import fits_pairs, pack
 from .singles import pack_singles
 from .windows import Window
 

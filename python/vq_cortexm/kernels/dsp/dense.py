@@ -22,9 +22,10 @@ from ..dense import as_pointwise
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call
+from ..weights import accumulator_bounds
 from .conv2d import convolve
 from .finish import Finish, finish
-from .pairs import TILE, accumulator_bounds, arrange, fits_pairs, in_fours, pack
+from .pairs import TILE, arrange, fits_pairs, in_fours, pack
 
 _LARGE = 1 << 13
 """Weights from which code is unrolled further."""

@@ -24,9 +24,9 @@ from ..conv2d import fold_zero_point
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tir import COPY, Buffer, FunctionBuilder, T, at, bind, call, loop, scratch, when
+from ..weights import accumulator_bounds
 from .depthwise_layout import FILLED, Image, Layout, choose_layout
 from .finish import Finish, finish
-from .pairs import accumulator_bounds
 
 _UNROLL = 2
 """Blocks of outputs in a pass of the loop along a row."""

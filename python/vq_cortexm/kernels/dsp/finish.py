@@ -1,6 +1,6 @@
 """How a layer's sums become outputs in micro-kernels: the constants and what templates must know.
 
-`single` is a line (see `requantize`): one multiplier a channel, one addend and shift a layer.
+`single` is a line (see `kernels.line`): one multiplier a channel, one addend and shift a layer.
 `double` keeps gemmlowp's two roundings, for sum A:
 
     t = SMMULR(2 A, multiplier);  y = (t + (t >> 31) + addend) >> right_shift
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...op.rounding import Int64Array, RequantizeConstants
+from ..line import fit_line, saturation
 from ..micro_kernel import Parameter
-from .requantize import fit_line, saturation
 
 _LEAST_BITS = 8
 """That sums are scaled by where a layer's scale is too large for them as they are."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...op.rounding import Int64Array
-from .pairs import padded
+from ..weights import padded
 
 OFFSET = 8
 """Added to each digit but the signed one."""

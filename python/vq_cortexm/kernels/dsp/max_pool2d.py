@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...op.max_pool2d import MaxPool2dAttrs
 from ..layer import Kernel, Layer
+from ..line import saturation
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call, loop
 from .avg_pool2d import window_order
-from .requantize import saturation
 
 _WORD = 4
 """Channels that are compared at a time."""

@@ -22,20 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...op.rounding import Int64Array
+from ..weights import padded
 
 TILE = 4
 """Channels of a full tile."""
-
-
-def accumulator_bounds(
-    weight: NDArray[np.int8], bias: NDArray[np.int32], x_dtype: str
-) -> tuple[Int64Array, Int64Array]:
-    """The least and largest final sum of each channel, (O,) int64; weight: (O, K), any inputs."""
-    info = np.iinfo(x_dtype)
-    wide = weight.astype(np.int64)
-    ends = np.stack([wide * info.min, wide * info.max])
-    start = bias.astype(np.int64)
-    return start + ends.min(axis=0).sum(axis=1), start + ends.max(axis=0).sum(axis=1)
 
 
 def fits_pairs(weight: NDArray[np.int8], lowest: Int64Array, highest: Int64Array) -> bool:
@@ -46,12 +36,6 @@ def fits_pairs(weight: NDArray[np.int8], lowest: Int64Array, highest: Int64Array
     limit = 1 << 23
     in_words = lowest[0::2].min() >= -limit and highest[0::2].max() < limit
     return bool(in_lanes and in_words)
-
-
-def padded(rows: NDArray[np.int64], multiple: int) -> NDArray[np.int64]:
-    """The rows, with rows of zeros up to a multiple."""
-    missing = -rows.shape[0] % multiple
-    return np.pad(rows, ((0, missing), *((0, 0),) * (rows.ndim - 1)))
 
 
 def in_fours(inputs: int) -> list[int]:

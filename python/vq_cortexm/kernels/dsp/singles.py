@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .pairs import padded
+from ..weights import padded
 
 
 def pack_singles(

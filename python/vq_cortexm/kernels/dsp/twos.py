@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .pairs import padded
+from ..weights import padded
 
 OFFSET = 2
 """Added to the digits of each L."""

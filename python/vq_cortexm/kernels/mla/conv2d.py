@@ -27,9 +27,8 @@ from ...op.rounding import RequantizeConstants
 from ...target import Isa
 from ..access_order import AccessOrder
 from ..conv2d import fold_zero_point, row_order
-from ..dsp.pairs import accumulator_bounds
-from ..dsp.requantize import Line, fit_line, saturation
 from ..layer import Kernel, Layer
+from ..line import Line, fit_line, saturation
 from ..micro_kernel import MicroKernel
 from ..row_ring import RowRing
 from ..tir import (
@@ -46,6 +45,7 @@ from ..tir import (
     scratch,
     store,
 )
+from ..weights import accumulator_bounds
 from .dense import fully_connected
 from .lanes import BLOCK, Lines, in_lines, pack
 

@@ -30,11 +30,11 @@ from ...op.dense import DenseAttrs, constants
 from ...op.rounding import RequantizeConstants
 from ...target import Isa
 from ..conv2d import fold_zero_point
-from ..dsp.pairs import accumulator_bounds, padded
-from ..dsp.requantize import Line, fit_line, saturation
 from ..layer import Kernel, Layer
+from ..line import Line, fit_line, saturation
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call, loop
+from ..weights import accumulator_bounds, padded
 
 _LIMIT = 1 << 23
 _WORD = np.array([1, 1 << 8, 1 << 16, 1 << 24], np.int64)

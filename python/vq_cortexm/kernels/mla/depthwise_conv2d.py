@@ -22,11 +22,11 @@ from ...op.depthwise_conv2d import DepthwiseConv2dAttrs
 from ...target import Isa
 from ..access_order import by_rows
 from ..conv2d import fold_zero_point
-from ..dsp.pairs import accumulator_bounds
-from ..dsp.requantize import Line, fit_line, saturation
 from ..layer import Kernel, Layer
+from ..line import Line, fit_line, saturation
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call, int32, loop, scratch, store
+from ..weights import accumulator_bounds
 from .lanes import LIMIT, starts
 
 _LEAST_SCRATCH_BYTES = 1024

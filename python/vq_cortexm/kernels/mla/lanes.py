@@ -33,8 +33,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dsp.pairs import accumulator_bounds
-from ..dsp.requantize import Line
+from ..line import Line
+from ..weights import accumulator_bounds
 
 BLOCK = 8
 """Steps of a block."""

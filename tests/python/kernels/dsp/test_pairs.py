@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vq_cortexm.kernels.dsp.pairs import (
-    accumulator_bounds,
-    arrange,
-    fits_pairs,
-    in_fours,
-    pack,
-)
+from vq_cortexm.kernels.dsp.pairs import arrange, fits_pairs, in_fours, pack
+from vq_cortexm.kernels.weights import accumulator_bounds
 
 
 def wrapped(value: int) -> int:

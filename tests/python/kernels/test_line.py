@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vq_cortexm.kernels.dsp.requantize import Line, fit_line, saturation
+from vq_cortexm.kernels.line import Line, fit_line, saturation
 from vq_cortexm.op.rounding import (
     ROUNDINGS,
     RequantizeConstants,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...op.rounding import Int64Array, RequantizeConstants, requantize
-from ..micro_kernel import Parameter
+from ..op.rounding import Int64Array, RequantizeConstants, requantize
+from .micro_kernel import Parameter
 
 _LARGEST_SHIFT = 14
 """256 times the addend still fits int32, with any zero point."""
