@@ -58,7 +58,7 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     )
     if ending is None:
         return None
-    packed = pack_weights(layer, way, window, bias, ending)
+    packed = pack_weights(layer, way, window, bias, bounds, ending)
     stream = np.concatenate([np.array([ending.layer], np.int32), packed.stream])
     kernel: Kernel = way.skeleton(layer, packed.window, _conv_rows(layer, packed, ending), stream)
     return kernel

@@ -16,7 +16,7 @@ from ..conv2d import row_order
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
-from .window_sums import window_sums
+from .window_sums import call_over_pixels, window_sums
 from .windows import Window, filled, row_segment, widened_rows
 
 _LARGEST_BYTES = 2048
@@ -79,11 +79,8 @@ def skeleton(
                     line = rows.ring.slot(first + kh * attrs.dilation[0])
                     to = at(patches, start + kh * 2 * words)
                     call(segments.symbol, to, at(rows.ring.rows, line), columns)
-            windows = [at(patches, 0)]
-            if summing:
-                call(summing.symbol, at(sums, 0), count * columns, *windows)
-                windows = [at(sums, 0), *windows]
-            call(conv_rows.symbol, at(y, n, top, 0, 0), at(w, 0), count * columns, *windows)
+            to, stream_at, windows = at(y, n, top, 0, 0), at(w, 0), at(patches, 0)
+            call_over_pixels(conv_rows, summing, to, stream_at, count * columns, windows, sums)
     order = row_order(x_shape, y_shape, attrs, rows.ring.span)
     inplace = {0: order} if x_shape[0] == 1 else {}
     micro = (rows.micro, segments, *([summing] if summing else []), conv_rows)

@@ -14,7 +14,7 @@ from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
 from .pairs import in_fours
 from .widen import widening
-from .window_sums import window_sums
+from .window_sums import call_over_pixels, window_sums
 from .windows import Window, filled
 
 _TILE_BYTES = 1024
@@ -62,11 +62,8 @@ def skeleton(
             count = bind("count", T.min(tile, pixels - first)) if pixels % tile else tile
             source = at(x, n, oh * attrs.strides[0], first * attrs.strides[1], 0)
             call(widen.micro.symbol, at(wide, 0), source, widen.count(count))
-            windows = [at(wide, 0)]
-            if summing:
-                call(summing.symbol, at(sums, 0), count, *windows)
-                windows = [at(sums, 0), *windows]
-            call(conv_rows.symbol, at(y, n, oh, first, 0), at(w, 0), count, *windows)
+            to, stream_at = at(y, n, oh, first, 0), at(w, 0)
+            call_over_pixels(conv_rows, summing, to, stream_at, count, at(wide, 0), sums)
     inplace = {0: _order(layer, tiles, backwards)} if x_shape[0] == 1 else {}
     micro = (widen.micro, *([summing] if summing else []), conv_rows)
     return Kernel(builder.function, (stream,), inplace, micro)

@@ -12,9 +12,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from ...op.rounding import Int64Array
 from ..layer import Layer
 from ..micro_kernel import Parameter
-from ..weights import accumulator_bounds
 from . import fours, twos
 from .finish import Finish
 from .pairs import fits_pairs, pack
@@ -37,13 +37,17 @@ class PackedWeights:
 
 
 def pack_weights(
-    layer: Layer, way: ModuleType, window: Window, bias: NDArray[np.int32], ending: Finish
+    layer: Layer,
+    way: ModuleType,
+    window: Window,
+    bias: NDArray[np.int32],
+    bounds: tuple[Int64Array, Int64Array],
+    ending: Finish,
 ) -> PackedWeights:
     """The weights of a convolution laid out in a `way` of `kernels.dsp`; `bias` has the input's
-    zero point in it."""
+    zero point in it, sums lie in `bounds`, two (O,)."""
     weight, x_dtype = layer.constants[0], layer.inputs[0].dtype
     arranged = window.arrange(weight)
-    bounds = accumulator_bounds(arranged, bias, x_dtype)
     if way.has_sums(layer):
         if twos.fits_twos(arranged, x_dtype):
             return _twos(layer, way.window(layer, 4), bias, ending)
