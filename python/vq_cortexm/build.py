@@ -21,7 +21,8 @@ from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
 from .errors import UsageError
 from .op.rounding import Rounding
-from .transform.pipeline import fold_pipeline, lower_pipeline
+from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
+from .transform.pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .transform.virtual_quantize import virtual_quantization
 from .transform.vq_config import VirtualQuantizeConfig, requested_quantization
 
@@ -38,6 +39,7 @@ def build(
     vq: VirtualQuantizeConfig | str | Path | None = None,
     rounding: Rounding = "single",
     io: Io = "arena",
+    objective: Objective = DEFAULT_OBJECTIVE,
     name: str = "model",
 ) -> CompiledModel:
     """Compiles the function `main` of a Relax QDQ module for a Cortex-M core.
@@ -45,7 +47,8 @@ def build(
     `target` is a tag ("vq-cortexm", "vq-cortexm/cortex-m3") or a `tvm.target.Target`; `params`
     are bound to the parameters of their names. `io="caller"` keeps inputs and outputs outside
     the arena. One of `bits` (1 to 8), `levels` (2 to 256) and `vq` (a configuration or its JSON
-    file) quantizes the weights of convolutions and dense layers to fewer levels.
+    file) quantizes the weights of convolutions and dense layers to fewer levels; `objective`
+    ("size", "balanced", "speed") says how weights of few levels are stored.
     Raises UsageError for a bad option, ModelError for a model that is not supported.
     """
     _check(rounding, get_args(Rounding), "rounding")
@@ -53,7 +56,7 @@ def build(
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
     folded = fold_pipeline(rounding, quantization)(mod)
-    return build_folded(folded, target, io=io, name=name)
+    return build_folded(folded, target, io=io, objective=objective, name=name)
 
 
 def build_folded(
@@ -61,14 +64,19 @@ def build_folded(
     target: str | Any = targets.DEFAULT_TARGET,
     *,
     io: Io = "arena",
+    objective: Objective | None = None,
     name: str = "model",
 ) -> CompiledModel:
-    """The part of `build` after the fold: a module of `vq.*` operators to C sources."""
+    """The part of `build` after the fold: a module of `vq.*` operators to C sources. Without an
+    `objective` it is the one that the module was built with before."""
     _check(io, get_args(Io), "io")
+    objective = objective or built_for(folded)
+    _check(objective, get_args(Objective), "objective")
     core = targets.core_of_target(target)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UsageError(f"the name {name!r} is no C identifier")
     # overlapping costs copies, so it is taken where the arena shrinks
+    folded = select_pipeline(core, objective)(folded)
     candidates = [_plan(folded, core, io, overlap) for overlap in (False, True)]
     program, plan = min(candidates, key=lambda candidate: candidate[1].arena_bytes)
     rounding = str(folded["main"].attrs["vq.rounding"])
@@ -103,9 +111,10 @@ def _describe_levels(folded: IRModule) -> str:
     asked = virtual_quantization(folded)
     if asked is None:
         return ""
-    kind = "codebook of " if asked["codebook"] else ""
-    others = " and others by layer" if asked["layers"] else ""
-    return f", weights of {kind}{asked['levels']} levels{others}"
+    config = VirtualQuantizeConfig.from_json(asked)
+    kind = "codebook of " if config.codebook else ""
+    others = " and others by layer" if config.layers else ""
+    return f", weights of {kind}{config.levels} levels{others}"
 
 
 def _digest(program: Program) -> str:

@@ -21,6 +21,7 @@ from .files import write_atomically
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+_OBJECTIVES = click.Choice(["size", "balanced", "speed"])
 _ROUNDINGS = click.Choice(["single", "double", "float"])
 
 
@@ -33,6 +34,7 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8"),
             click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),
             click.option("--vq", type=_FILE, help="JSON: bits or levels, layer by layer"),
+            click.option("--objective", type=_OBJECTIVES, help="of storing weights of few levels"),
             click.option("--rounding", type=_ROUNDINGS, help="default: single"),
             click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
             click.option("--name", help="C identifier of the model; default: the file's name"),

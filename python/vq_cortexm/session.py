@@ -14,6 +14,7 @@ from .errors import ModelError, UsageError
 from .frontend import load
 from .samples import load_samples, random_samples
 from .target import Board
+from .transform.lower_to_tir import DEFAULT_OBJECTIVE
 from .transform.virtual_quantize import virtual_quantization
 from .transform.vq_config import requested_quantization
 
@@ -29,6 +30,7 @@ def compile_model(
     bits: int | None = None,
     levels: int | None = None,
     vq: Path | None = None,
+    objective: Any = None,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
     chosen = targets.board_by_name(board) if board else None
@@ -46,9 +48,15 @@ def compile_model(
             )
         if quantization is not None and quantization.to_json() != virtual_quantization(folded):
             raise UsageError(f"{model} is compiled; --bits, --levels and --vq need the model")
-        return build_folded(folded, target, io=io, name=name), chosen
+        return build_folded(folded, target, io=io, objective=objective, name=name), chosen
     built = build(
-        load(model), target, rounding=rounding or "single", io=io, name=name, vq=quantization
+        load(model),
+        target,
+        rounding=rounding or "single",
+        io=io,
+        objective=objective or DEFAULT_OBJECTIVE,
+        name=name,
+        vq=quantization,
     )
     return built, chosen
 

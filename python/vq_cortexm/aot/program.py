@@ -86,6 +86,8 @@ class Step:
     scratch: tuple[str, ...]
     inplace: Mapping[str, AccessOrder | None]
     macs: int
+    realisation: str = "plain"
+    weight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,8 @@ class _Extractor:
                 tuple(scratch),
                 {inputs[i].storage: o for i, o in orders.items() if not inputs[i].parts},
                 int(facts["macs"]),
+                str(facts["realisation"]),
+                int(facts["weight_bytes"]),
             )
         )
 

@@ -19,6 +19,9 @@ _ISAS = {
 _FPU = " && defined(__ARM_FP)"
 """Of `float` rounding in assembly, besides."""
 
+_INSTRUCTION_BYTES = {"dsp": 3.8, "thumb2": 3.6, "thumb": 2.0}
+_STATEMENT_BYTES = 12
+
 
 @dataclass(frozen=True)
 class RenderedMicroKernel:
@@ -29,7 +32,8 @@ class RenderedMicroKernel:
     """With its semicolon."""
     condition: str
     """What the assembly needs, to the preprocessor: where it does not hold there is the twin."""
-    assembly: str
+    assembly: str | None
+    """None for a family that has none: all cores run the twin."""
     twin: str
 
 
@@ -38,13 +42,26 @@ def render_micro_kernel(kernel: MicroKernel, symbol: str) -> RenderedMicroKernel
     environment = _environment()
     values = {"symbol": symbol, **kernel.parameters}
     twin = environment.get_template(f"{kernel.family}.c.j2").render(values)
-    suffix = ".thumb" if kernel.isa == "thumb" else ""
-    assembly = environment.get_template(f"{kernel.family}{suffix}.S.j2").render(values)
     prototype = twin[twin.index("void ") : twin.index("\n{")] + ";"
-    lines = [line for line in assembly.splitlines() if line.strip()]
     uses_fpu = kernel.isa == "dsp" and kernel.parameters.get("rounding") == "float"
     condition = _ISAS[kernel.isa] + (_FPU if uses_fpu else "")
+    suffix = ".thumb" if kernel.isa == "thumb" else ""
+    name = f"{kernel.family}{suffix}.S.j2"
+    if name not in environment.list_templates():
+        return RenderedMicroKernel(symbol, prototype, condition, None, twin)
+    assembly = environment.get_template(name).render(values)
+    lines = [line for line in assembly.splitlines() if line.strip()]
     return RenderedMicroKernel(symbol, prototype, condition, "\n".join(lines), twin)
+
+
+def code_bytes(kernel: MicroKernel) -> int:
+    """Of a routine's assembly, about: by its instructions; of its C, by its statements."""
+    rendered = render_micro_kernel(kernel, kernel.symbol)
+    if rendered.assembly is None:
+        return _STATEMENT_BYTES * rendered.twin.count(";")
+    lines = (line.split("@")[0].strip() for line in rendered.assembly.splitlines())
+    count = sum(1 for line in lines if line and not line.endswith(":"))
+    return round(count * _INSTRUCTION_BYTES[kernel.isa])
 
 
 @cache

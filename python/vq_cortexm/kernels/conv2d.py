@@ -26,7 +26,7 @@ from ..compat import Expr
 from ..op.conv2d import Conv2dAttrs, constants
 from ..op.rounding import RequantizeConstants
 from .access_order import AccessOrder, by_rows
-from .layer import Kernel, Layer
+from .layer import Kernel, Layer, StoredWeights
 from .requantize import Requantizer, requantizer
 from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, copy, int32, loop, scratch, store, widen
@@ -108,7 +108,8 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel:
             _from_rows(conv)
             order = row_order(x_shape, y_shape, attrs, copied_rows=_span(weight, attrs))
     inplace = {0: order} if x_shape[0] == 1 else {}
-    return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
+    stored = StoredWeights(size_bytes=weight.nbytes)
+    return Kernel(builder.function, (weight, bias, *finish.constants), inplace, weights=stored)
 
 
 def overwrites_input(
@@ -124,13 +125,19 @@ def overwrites_input(
 
 
 def row_order(
-    x_shape: tuple[int, ...], y_shape: tuple[int, ...], attrs: Conv2dAttrs, copied_rows: int = 0
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    attrs: Conv2dAttrs,
+    copied_rows: int = 0,
+    band: int = 1,
 ) -> AccessOrder:
-    """The access order of a kernel (batch 1) that goes from output row to output row. Each row's
-    window starts at input row oh * stride - top; its `copied_rows` first rows are copied before
-    the output row is written, and not read again."""
+    """The access order of a kernel (batch 1) that goes from output row to output row, or from
+    `band` of them to the next. Each row's window starts at input row oh * stride - top; its
+    `copied_rows` first rows are copied before the output row is written, and not read again."""
     input_row, output_row = (math.prod(shape[2:]) for shape in (x_shape, y_shape))
-    return by_rows(input_row, output_row, copied_rows - attrs.padding[0], attrs.strides[0])
+    stride = attrs.strides[0]
+    first_read = (band - 1) * stride + copied_rows - attrs.padding[0]
+    return by_rows(input_row, band * output_row, first_read, band * stride)
 
 
 def _span(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..op.conv2d import Conv2dAttrs
 from ..op.dense import DenseAttrs, constants
@@ -39,5 +40,12 @@ def as_pointwise(layer: Layer) -> tuple[Layer, RequantizeConstants]:
     x = TensorSpec((1, 1, rows, depth), layer.inputs[0].dtype)
     y = TensorSpec((1, 1, rows, outputs), layer.output.dtype)
     kernel = weight.reshape(outputs, 1, 1, depth)
-    as_layer = Layer("vq.conv2d", as_conv, (x,), (kernel, bias, w_scale), y, layer.overlap)
+    as_layer = replace(
+        layer,
+        op="vq.conv2d",
+        attrs=as_conv,
+        inputs=(x,),
+        constants=(kernel, bias, w_scale),
+        output=y,
+    )
     return as_layer, constants(w_scale, attrs)

@@ -19,7 +19,7 @@ from ..compat import Expr
 from ..op import depthwise_conv2d as op
 from ..op.depthwise_conv2d import DepthwiseConv2dAttrs
 from .access_order import by_rows
-from .layer import Kernel, Layer
+from .layer import Kernel, Layer, StoredWeights
 from .requantize import Requantizer, requantizer
 from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, widen
@@ -87,7 +87,8 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
     copied = height if whole_plane else span - top
     order = by_rows(width, layer.output.shape[2], copied, attrs.strides[0], pitch_bytes=channels)
     inplace = {0: order} if batch == 1 and multiplier == 1 else {}
-    return Kernel(builder.function, (weight, bias, *finish.constants), inplace)
+    stored = StoredWeights(size_bytes=weight.nbytes)
+    return Kernel(builder.function, (weight, bias, *finish.constants), inplace, weights=stored)
 
 
 def _copy_row(depthwise: _Depthwise, n: Expr, c: Expr, r: Expr, start: Expr) -> None:

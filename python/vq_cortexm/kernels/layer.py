@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..compat import PrimFunc
+from ..nary.encoding import Realisation
 from .access_order import AccessOrder
 from .micro_kernel import MicroKernel
 
@@ -30,7 +31,9 @@ class Layer:
 
     `inputs` are the tensors that are computed, `constants` the operator's constant arguments in
     their order, `attrs` its attribute record (`op.<name>.<Name>Attrs`). With `overlap` a kernel
-    may spend scratch and copies on letting its output take its input's place.
+    may spend scratch and copies on letting its output take its input's place. `realisation` is how
+    weights are stored, where a kernel has it: `nary.encoding` says which there are. `compact`
+    layers have short loops rather than straight code.
     """
 
     op: str
@@ -39,6 +42,18 @@ class Layer:
     constants: tuple[NDArray[Any], ...]
     output: TensorSpec
     overlap: bool = False
+    realisation: Realisation = "plain"
+    compact: bool = False
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """How a kernel's weights are stored: their bytes, without biases and scales; `decoded_words` of
+    four weights are decoded in a run, each as often as it is."""
+
+    realisation: Realisation = "plain"
+    size_bytes: int = 0
+    decoded_words: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,7 @@ class Kernel:
     constants: tuple[NDArray[Any], ...]
     inplace: tuple[int, ...] | Mapping[int, AccessOrder] = ()
     micro: tuple[MicroKernel, ...] = ()
+    weights: StoredWeights = StoredWeights()
 
     @property
     def access_orders(self) -> dict[int, AccessOrder | None]:

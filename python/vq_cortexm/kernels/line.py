@@ -76,6 +76,23 @@ def fit_line(
     return None
 
 
+def fit_raised(
+    weight: NDArray[np.int8],
+    constants: RequantizeConstants,
+    clamp: tuple[int, int, int],
+    bounds: tuple[Int64Array, Int64Array],
+) -> Line | None:
+    """The line of a layer whose weights and biases may be multiplied by 2^bits, which its scale may
+    need; int8 still holds such weights. `clamp`: zero point, y_min, y_max."""
+    largest = max(1, int(np.abs(weight.astype(np.int64)).max()))
+    most = (np.iinfo(np.int8).max // largest).bit_length() - 1
+    for bits in range(max(0, most) + 1):
+        line = fit_line(constants, *clamp, *bounds, bits=bits)
+        if line is not None:
+            return line
+    return None
+
+
 def _fit_at(
     shift_and_bits: tuple[int, int],
     constants: RequantizeConstants,

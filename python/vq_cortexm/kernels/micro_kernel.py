@@ -9,6 +9,7 @@ also make the symbol: equal parameters are one routine.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from functools import cached_property
 from ..target import Isa
 
 Parameter = int | str | bool | None
+_LONGEST_WORD = 12
+"""That symbols have as it is."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class MicroKernel:
     @cached_property
     def symbol(self) -> str:
         """`vq_<family>_<name><value>_…`; a flag shows its name, or nothing;
-        nor does None."""
+        nor does None; a long text shows its checksum."""
         parts = [f"vq_{self.family}"]
         for name, value in self.parameters.items():
             if value is True:
                 parts.append(name)
+            elif isinstance(value, str) and len(value) > _LONGEST_WORD:
+                parts.append(f"{name}{zlib.crc32(value.encode()):08x}")
             elif value is not False and value is not None:
                 parts.append(f"{name}{value}".replace("-", "m"))
         return "_".join(parts)

@@ -115,6 +115,11 @@ def call(symbol: str, *arguments: Expr | int) -> None:
     T.evaluate(T.call_extern("void", symbol, *arguments))
 
 
+def as_expr(value: Expr | int) -> Expr:
+    """A plain integer as an int32 constant."""
+    return int32(value) if isinstance(value, int) else value
+
+
 @contextmanager
 def when(condition: Expr) -> Iterator[None]:
     """`if (condition) { ... }`."""
@@ -182,6 +187,7 @@ __all__ = [
     "FunctionBuilder",
     "Scalar",
     "T",
+    "as_expr",
     "at",
     "bind",
     "call",

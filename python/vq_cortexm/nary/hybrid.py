@@ -1,12 +1,15 @@
 """The low m bits of digits as fields, what is above them as radix digits.
 
 A digit d of L levels is (d mod 2^m) beside (d >> m), the latter a radix digit of base
-ceil(L / 2^m). With the best m of each L the bits of a digit are at most 1.0372 * log2 L for every
-L up to 256 (and log2 L for powers of two: all field, no radix).
+ceil(L / 2^m) in fractions of 32 or 64 bits. With the best m of each L the bits of a digit are at
+most 1.0372 * log2 L for every L up to 256 (and log2 L for powers of two: all field, no radix).
+Fractions of 32 bits are enough for all but 15 of them.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,17 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .fields import pack_fields, unpack_fields
-from .radix import digits_per_word, pack_radix, unpack_radix
+from .radix import digits_per_fraction, pack_radix, unpack_radix
 
-_RADIX_BITS = 64
+_LARGEST_RATIO = 1.0375
+"""Of stored bits to log2 L, that fractions of 32 bits may have: they are read twice as fast."""
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """How digits of L levels are split: `low_bits` m, and the base of the rest (1: nothing)."""
+    """How digits of L levels are split: `low_bits` m, and the base of the rest (1: nothing) in
+    fractions of `fraction_bits`."""
 
     levels: int
     low_bits: int
+    fraction_bits: int = 32
 
     @property
     def base(self) -> int:
@@ -32,17 +38,43 @@ class Hybrid:
         return -(-self.levels // (1 << self.low_bits))
 
     @property
+    def digits_per_fraction(self) -> int:
+        """Upper parts in a fraction."""
+        return digits_per_fraction(self.base, self.fraction_bits)
+
+    @property
     def bits(self) -> float:
         """Stored bits of a digit, long tensors."""
-        upper = _RADIX_BITS / digits_per_word(self.base) if self.base > 1 else 0.0
+        upper = self.fraction_bits / self.digits_per_fraction if self.base > 1 else 0.0
         return self.low_bits + upper
 
 
 @cache
 def best_hybrid(levels: int) -> Hybrid:
     """The split of fewest bits; of equal ones that with more field, which is read faster."""
-    candidates = [Hybrid(levels, low) for low in range(8, -1, -1) if 1 << low < 2 * levels]
-    return min(candidates, key=lambda split: split.bits)
+    return _best(levels, range(8, -1, -1))
+
+
+@cache
+def all_radix(levels: int) -> Hybrid:
+    """Nothing as field."""
+    return _best(levels, range(1))
+
+
+@cache
+def all_fields(levels: int) -> Hybrid:
+    """Nothing as radix digits."""
+    bits = max(1, (levels - 1).bit_length())
+    return Hybrid(levels, bits)
+
+
+def _best(levels: int, low_bits: Iterable[int]) -> Hybrid:
+    lows = [low for low in low_bits if 1 << low < 2 * levels]
+    narrow, wide = (
+        min((Hybrid(levels, low, bits) for low in lows), key=lambda split: split.bits)
+        for bits in (32, 64)
+    )
+    return narrow if narrow.bits <= _LARGEST_RATIO * math.log2(levels) else wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +82,7 @@ class HybridWords:
     """Digits as stored: words of fields and words of fractions."""
 
     fields: NDArray[np.uint32]
-    fractions: NDArray[np.uint64]
+    fractions: NDArray[np.uint32]
 
     @property
     def size_bytes(self) -> int:
@@ -59,24 +91,24 @@ class HybridWords:
 
 
 def pack_hybrid(digits: NDArray[np.uint8], split: Hybrid) -> HybridWords:
-    """Digits below split.levels."""
-    flat = digits.reshape(-1)
-    if flat.size and int(flat.max()) >= split.levels:
+    """(N, 4) digits below split.levels."""
+    if digits.size and int(digits.max()) >= split.levels:
         raise ValueError(f"a digit does not fit {split.levels} levels")
-    low = flat & np.uint8((1 << split.low_bits) - 1)
-    upper = (flat.astype(np.uint16) >> split.low_bits).astype(np.uint8)
-    fields = pack_fields(low, split.low_bits) if split.low_bits else np.empty(0, np.uint32)
-    fractions = pack_radix(upper, split.base) if split.base > 1 else np.empty(0, np.uint64)
-    return HybridWords(fields, fractions)
+    low = digits & np.uint8((1 << split.low_bits) - 1)
+    upper = (digits.astype(np.uint16) >> split.low_bits).astype(np.uint8)
+    empty = np.empty(0, np.uint32)
+    return HybridWords(
+        pack_fields(low, split.low_bits) if split.low_bits else empty,
+        pack_radix(upper, split.base, split.fraction_bits) if split.base > 1 else empty,
+    )
 
 
 def unpack_hybrid(words: HybridWords, split: Hybrid, count: int) -> NDArray[np.uint8]:
-    """The first `count` digits that `pack_hybrid` stored."""
-    digits = np.zeros(count, np.uint16)
+    """The (count, 4) digits that `pack_hybrid` stored."""
+    digits = np.zeros((count, 4), np.uint16)
     if split.low_bits:
         digits |= unpack_fields(words.fields, split.low_bits, count)
     if split.base > 1:
-        digits |= unpack_radix(words.fractions, split.base, count).astype(np.uint16) << (
-            split.low_bits
-        )
+        upper = unpack_radix(words.fractions, split.base, split.fraction_bits, count)
+        digits |= upper.astype(np.uint16) << split.low_bits
     return digits.astype(np.uint8)

@@ -21,7 +21,8 @@ class LayerReport:
     """A layer's cost.
 
     `flash` counts its constants and, where a firmware was linked, its code (a function that
-    several layers share counts at the first of them). `cycles` and `instructions` are one
+    several layers share counts at the first of them); `weight_bytes` are the weights alone, as they
+    are stored: see `nary.encoding` for `realisation`. `cycles` and `instructions` are one
     inference's, None where nothing was run. `limit_cycles` is a bound from the layer's shape,
     `limited_by` what takes most of it (`limits.LayerLimit`); None where there is none. `levels` is
     how many values the weights hold, 256 for a layer without weights.
@@ -34,6 +35,7 @@ class LayerReport:
     instructions: int | None
     flash: int
     realisation: str = "plain"
+    weight_bytes: int = 0
     levels: int = LARGEST_LEVELS
     limit_cycles: int | None = None
     limited_by: str | None = None
@@ -72,6 +74,8 @@ def describe_layers(
                 median([cost.cycles for cost in costs if cost.cycles is not None]),
                 median([cost.instructions for cost in costs]),
                 flash,
+                step.realisation,
+                step.weight_bytes,
                 levels=held_levels,
                 limit_cycles=limit.cycles if limit else None,
                 limited_by=limit.limited_by if limit else None,

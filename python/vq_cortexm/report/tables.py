@@ -23,6 +23,9 @@ def layers_table(layers: tuple[LayerReport, ...], cycles_are_modelled: bool) -> 
     table = Table(title=what, box=box.SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("layer", no_wrap=True)
     table.add_column("op", no_wrap=True)
+    encoded = any(layer.realisation != "plain" for layer in layers)
+    if encoded:
+        table.add_column("weights", no_wrap=True)
     headings = ["MACs", "instructions"]
     headings += ["cycles", "cycles/MAC", "share", "limit"] if cycles_are_modelled else []
     for heading in (*headings, "flash B"):
@@ -32,8 +35,16 @@ def layers_table(layers: tuple[LayerReport, ...], cycles_are_modelled: bool) -> 
         cells = [_number(layer.macs), _number(layer.instructions)]
         if cycles_are_modelled:
             cells += [_number(layer.cycles), *_rates(layer, total)]
-        table.add_row(layer.name, layer.op, *cells, _number(layer.flash))
+        weights = [_weights(layer)] if encoded else []
+        table.add_row(layer.name, layer.op, *weights, *cells, _number(layer.flash))
     return table
+
+
+def _weights(layer: LayerReport) -> str:
+    """How a layer's weights are stored, of how many levels, in how many bytes."""
+    if not layer.weight_bytes:
+        return ""
+    return f"{layer.realisation} {layer.levels} {layer.weight_bytes:,} B"
 
 
 def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> None:

@@ -8,7 +8,8 @@ inputs that the output may overlap, `vq.micro` the generated routines it calls.
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Literal, cast
 
 import tvm
 from tvm import relax
@@ -28,10 +29,16 @@ from ..compat import (
 from ..kernels import KERNELS, realise
 from ..kernels.access_order import orders_to_json
 from ..kernels.layer import Layer, TensorSpec
+from ..nary.encoding import Realisation
 from ..op.registry import attributes, count_macs
 from ..target import Core
 from .channels import bindings_of
 from .free_concats import free_concats
+
+Objective = Literal["size", "balanced", "speed"]
+DEFAULT_OBJECTIVE: Objective = "balanced"
+REALISATIONS, OBJECTIVE = "vq.realisations", "vq.objective"
+"""The attributes of `main` that say how weights are stored, and what for."""
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.LowerToTIR")
@@ -43,10 +50,14 @@ class LowerToTIR:
         inputs' place."""
         self.core = core
         self.overlap = overlap
+        self.realisations: dict[str, Realisation] = {}
+        self.compact = False
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The lowered module."""
         function = module["main"]
+        self.realisations = realisations(module)
+        self.compact = built_for(module) == "size"
         builder = relax.BlockBuilder()
         values: dict[Expr, Expr] = {}
         layers: dict[str, Any] = {}
@@ -56,10 +67,7 @@ class LowerToTIR:
                 for binding in block.bindings:
                     has_kernel = op_name(binding.value) in KERNELS and binding.var not in free
                     lower = _lower if has_kernel else _keep
-                    new = lower(builder, binding, values, self)
-                    values[binding.var] = new
-                    if has_kernel:
-                        layers[new.name] = _facts(binding.value)
+                    values[binding.var] = lower(builder, binding, values, self, layers)
             finish(_substitute(function.body.body, values))
         lowered = builder.get()
         attrs = {**kept_attrs(function), "vq.layers": layers}
@@ -74,7 +82,12 @@ def kernel_calls(function: Expr) -> list[Expr]:
     return [value for var, value in bindings if op_name(value) in KERNELS and var not in free]
 
 
-def layer_of(call: Expr, overlap: bool = False) -> Layer:
+def layer_of(
+    call: Expr,
+    overlap: bool = False,
+    realisation: Realisation = "plain",
+    compact: bool = False,
+) -> Layer:
     """What the kernels need to know of a `vq.*` call."""
     tensors = [arg for arg in call.args if not is_constant(arg)]
     constants = [constant_value(arg) for arg in call.args if is_constant(arg)]
@@ -85,17 +98,35 @@ def layer_of(call: Expr, overlap: bool = False) -> Layer:
         tuple(constants),
         TensorSpec(shape_of(call), dtype_of(call)),
         overlap,
+        realisation,
+        compact,
     )
 
 
-def _facts(call: Expr) -> dict[str, Any]:
-    return {"op": op_name(call).removeprefix("vq."), "macs": count_macs(call)}
+def realisations(module: IRModule) -> dict[str, Realisation]:
+    """By layer, as `SelectRealisation` chose; layers that are not in it are plain."""
+    attrs = module["main"].attrs or {}
+    return dict(json.loads(str(attrs[REALISATIONS]))) if REALISATIONS in attrs else {}
 
 
-def _lower(builder: Any, binding: Any, values: dict[Expr, Expr], options: LowerToTIR) -> Expr:
+def built_for(module: IRModule) -> Objective:
+    """The objective of the last `SelectRealisation`; the default if there was none."""
+    return cast(Objective, str((module["main"].attrs or {}).get(OBJECTIVE, DEFAULT_OBJECTIVE)))
+
+
+def _lower(
+    builder: Any,
+    binding: Any,
+    values: dict[Expr, Expr],
+    options: LowerToTIR,
+    layers: dict[str, Any],
+) -> Expr:
+    """The call of the layer's kernel, whose facts go to `layers`."""
     value, hint = binding.value, binding.var.name
     name = op_name(value)
-    kernel = realise(layer_of(value, options.overlap), options.core)
+    realisation = options.realisations.get(str(hint), "plain")
+    layer = layer_of(value, options.overlap, realisation, options.compact)
+    kernel = realise(layer, options.core)
     micro = [routine.to_json() for routine in kernel.micro]
     function = kernel.function.with_attrs(
         {"vq.inplace": orders_to_json(kernel.access_orders), "vq.micro": micro}
@@ -103,10 +134,23 @@ def _lower(builder: Any, binding: Any, values: dict[Expr, Expr], options: LowerT
     symbol = builder.add_func(function, name.removeprefix("vq."))
     tensors = [_substitute(arg, values) for arg in value.args if not is_constant(arg)]
     args = [*tensors, *map(constant, kernel.constants)]
-    return builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=hint)
+    new = builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=hint)
+    layers[new.name] = {
+        "op": name.removeprefix("vq."),
+        "macs": count_macs(value),
+        "realisation": kernel.weights.realisation,
+        "weight_bytes": kernel.weights.size_bytes,
+    }
+    return new
 
 
-def _keep(builder: Any, binding: Any, values: dict[Expr, Expr], _options: LowerToTIR) -> Expr:
+def _keep(
+    builder: Any,
+    binding: Any,
+    values: dict[Expr, Expr],
+    _options: LowerToTIR,
+    _layers: dict[str, Any],
+) -> Expr:
     value = _substitute(binding.value, values)
     return builder.emit(value, name_hint=binding.var.name) if op_name(value) else value
 

@@ -11,8 +11,9 @@ from ..target import Core
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
-from .lower_to_tir import LowerToTIR
+from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .remove_constant_channels import RemoveConstantChannels
+from .select_realisation import SelectRealisation
 from .virtual_quantize import VirtualQuantize
 from .vq_config import VirtualQuantizeConfig
 
@@ -33,6 +34,11 @@ def fold_pipeline(
     layers = layer_pipeline(rounding, quantization)
     passes = [layers, CancelTransposes(), FusePad(), RemoveConstantChannels()]
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
+
+
+def select_pipeline(core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> Any:
+    """`vq.*` form → the same, with how each layer's weights are stored for `core`."""
+    return tvm.ir.transform.Sequential([SelectRealisation(core, objective)], name="vq.select")
 
 
 def lower_pipeline(core: Core, overlap: bool = False) -> Any:

@@ -50,10 +50,10 @@ class VirtualQuantize:
         """The module with `main` rebuilt, its layers' names kept."""
         function = module["main"]
         _check_globs(self.config, function)
-        if self.config.changes_nothing:
-            return module
         result = tvm.IRModule(dict(module.functions.items()))
-        result["main"] = _rebuild(function, self.config)
+        if not self.config.changes_nothing:
+            function = _rebuild(function, self.config)
+        result["main"] = function.with_attr(_ATTRIBUTE, json.dumps(self.config.to_json()))
         return result
 
 
@@ -95,8 +95,7 @@ def _rebuild(function: Expr, config: VirtualQuantizeConfig) -> Expr:
             else:
                 values[var] = _substitute(value, values)
         finish(_substitute(function.body.body, values))
-    attrs = {**kept_attrs(function), _ATTRIBUTE: json.dumps(config.to_json())}
-    return builder.get()["main"].with_attrs(attrs)
+    return builder.get()["main"].with_attrs(kept_attrs(function))
 
 
 def _quantized(

@@ -7,29 +7,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import UsageError
+from ..nary.encoding import Realisation
 from ..nary.types import LARGEST_LEVELS
 
 _LARGEST_BITS = 8
-_LAYER_KEYS = ("bits", "levels", "codebook")
+_LAYER_KEYS = ("bits", "levels", "codebook", "realisation")
 
 
 @dataclass(frozen=True)
 class LayerLevels:
     """How weights are quantized: to `levels` (2 to 256; 256: not at all), uniform with a step for
-    each output channel, or a codebook for the tensor. Raises UsageError for other levels."""
+    each output channel, or a codebook for the tensor; stored as `realisation`, or as the build's
+    objective has it. Raises UsageError for others."""
 
     levels: int = LARGEST_LEVELS
     codebook: bool = False
+    realisation: Realisation | None = None
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, LARGEST_LEVELS)
+        if self.realisation not in (None, *get_args(Realisation)):
+            known = ", ".join(get_args(Realisation))
+            raise UsageError(f"realisation {self.realisation!r} is unknown; known: {known}")
 
     def to_json(self) -> dict[str, Any]:
         """What `from_file` reads."""
-        return {"levels": self.levels, "codebook": self.codebook}
+        stored = {"realisation": self.realisation} if self.realisation else {}
+        return {"levels": self.levels, "codebook": self.codebook, **stored}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class VirtualQuantizeConfig(LayerLevels):
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether every layer stays as it is."""
+        """Whether every layer keeps its values."""
         return all(c.levels == LARGEST_LEVELS for c in (self, *self.layers.values()))
 
     def levels_of(self, layer: str) -> LayerLevels:
@@ -55,6 +62,11 @@ class VirtualQuantizeConfig(LayerLevels):
         """What `from_file` reads."""
         layers = {pattern: chosen.to_json() for pattern, chosen in self.layers.items()}
         return {**super().to_json(), "layers": layers}
+
+    @classmethod
+    def from_json(cls, content: Any) -> VirtualQuantizeConfig:
+        """What `to_json` gave, or a user wrote: all keys are optional. Raises UsageError."""
+        return _parse_config(content)
 
     @classmethod
     def from_file(cls, path: str | Path) -> VirtualQuantizeConfig:
@@ -74,7 +86,7 @@ class VirtualQuantizeConfig(LayerLevels):
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
         try:
-            return _parse_config(content)
+            return cls.from_json(content)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
 
@@ -118,11 +130,17 @@ def _parse_levels(where: str, content: dict[str, Any]) -> dict[str, Any]:
     codebook = content.get("codebook", False)
     if not isinstance(codebook, bool):
         raise UsageError(f"{where}codebook is {json.dumps(codebook)}; true and false work")
+    known = get_args(Realisation)
+    realisation = content.get("realisation")
+    if "realisation" in content and realisation not in known:
+        shown = json.dumps(realisation)
+        raise UsageError(f"{where}realisation is {shown}; known: {', '.join(known)}")
+    parsed = {"codebook": codebook, "realisation": realisation}
     if "bits" in content:
-        return {"levels": _levels_of_bits(f"{where}bits", content["bits"]), "codebook": codebook}
+        return {"levels": _levels_of_bits(f"{where}bits", content["bits"]), **parsed}
     levels = content.get("levels", LARGEST_LEVELS)
     _check_range(f"{where}levels", levels, 2, LARGEST_LEVELS)
-    return {"levels": levels, "codebook": codebook}
+    return {"levels": levels, **parsed}
 
 
 def _levels_of_bits(name: str, bits: Any) -> int:

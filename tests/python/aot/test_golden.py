@@ -1,4 +1,4 @@
-"""The generated C of three tiny models, word for word.
+"""The generated C of tiny models, word for word.
 
 `pytest tests/python/aot/test_golden.py --update-golden` renews the files after a wanted change.
 """
@@ -8,16 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nary_net import levels_of, nary_net
 from vq_models import TINY_MODELS
 
 from vq_cortexm.build import build_folded
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+MODELS = {**TINY_MODELS, "tiny_nary": lambda: nary_net(levels_of(21, False, 0), "hybrid")}
 
 
-@pytest.mark.parametrize("name", TINY_MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_generated_c_is_as_committed(name: str, update_golden: bool) -> None:
-    sources = build_folded(TINY_MODELS[name](), name=name).sources
+    sources = build_folded(MODELS[name](), name=name).sources
     folder = GOLDEN / name
     if update_golden:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -17,12 +18,13 @@ WORST = 1.0372
 @pytest.mark.parametrize("levels", LEVELS)
 def test_inverse_and_size(levels: int) -> None:
     split = best_hybrid(levels)
-    for count in (0, 1, 40, 20_000):
-        digits = np.random.default_rng(levels).integers(0, levels, count).astype(np.uint8)
+    for count in (0, 1, 40, 5_000):
+        digits = np.random.default_rng(levels).integers(0, levels, (count, 4)).astype(np.uint8)
         words = pack_hybrid(digits, split)
         np.testing.assert_array_equal(unpack_hybrid(words, split, count), digits)
-        # the last word of either kind may be part empty
-        assert split.bits * count <= 8 * words.size_bytes <= split.bits * count + 32 + 64
+        least = 4 * split.bits * count
+        # the last words of either kind may be part empty, and there may be one more field
+        assert least <= 8 * words.size_bytes < least + 2 * 32 + 4 * split.fraction_bits
 
 
 @pytest.mark.parametrize("levels", LEVELS)
@@ -41,14 +43,19 @@ def test_worst_case_is_what_is_said() -> None:
 
 @pytest.mark.parametrize("levels", [2, 3, 7, 100, 129, 256])
 def test_every_split_is_inverse(levels: int) -> None:
-    digits = np.arange(levels).astype(np.uint8)
-    for low_bits in range(9):
-        split = Hybrid(levels, low_bits)
+    digits = np.resize(np.arange(levels), (levels, 4)).astype(np.uint8)
+    for low_bits, bits in itertools.product(range(9), (32, 64)):
+        split = Hybrid(levels, low_bits, bits)
         assert split.base << low_bits >= levels
         words = pack_hybrid(digits, split)
         np.testing.assert_array_equal(unpack_hybrid(words, split, levels), digits)
 
 
+def test_64_bits_are_taken_where_32_hold_too_few_digits() -> None:
+    assert {levels for levels in LEVELS if best_hybrid(levels).fraction_bits == 64} >= {5, 25, 49}
+    assert best_hybrid(3) == Hybrid(3, 0, 32)
+
+
 def test_digit_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="5 levels"):
-        pack_hybrid(np.array([0, 5], np.uint8), best_hybrid(5))
+        pack_hybrid(np.array([[0, 5, 0, 0]], np.uint8), best_hybrid(5))

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import numpy as np
-
 from ...op.conv2d import Conv2dAttrs, constants
 from ...op.rounding import RequantizeConstants
 from ..conv2d import fold_zero_point
 from ..layer import Kernel, Layer
-from ..micro_kernel import MicroKernel
 from ..weights import accumulator_bounds
 from . import conv_patches, conv_pixels, conv_segments
-from .conv_weights import UNROLL, PackedWeights, pack_weights
-from .finish import Finish, finish
+from .conv_weights import pack_weights
+from .finish import finish
 from .windows import Window
 
 _LARGEST_OFFSET = 4094
@@ -30,7 +27,7 @@ _STEP_CYCLES, _TILE_CYCLES, _SEGMENT_CYCLES = 15, 50, 8
 
 
 def conv2d(layer: Layer) -> Kernel | None:
-    """Realisation of a `vq.conv2d` layer without groups; constants: the stream of `conv_rows`."""
+    """Realisation of a `vq.conv2d` layer without groups; constants: those of its tiles."""
     return convolve(layer, constants(layer.constants[2], layer.attrs))
 
 
@@ -58,9 +55,8 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     )
     if ending is None:
         return None
-    packed = pack_weights(layer, way, window, bias, bounds, ending)
-    stream = np.concatenate([np.array([ending.layer], np.int32), packed.stream])
-    kernel: Kernel = way.skeleton(layer, packed.window, _conv_rows(layer, packed, ending), stream)
+    window, tiles = pack_weights(layer, way, window, bias, bounds, ending)
+    kernel: Kernel = way.skeleton(layer, window, tiles)
     return kernel
 
 
@@ -88,19 +84,3 @@ def _tiles_cycles(window: Window, channels: int) -> float:
     """Of two pixels and all channels."""
     steps = window.rows * window.steps
     return channels / 4 * (steps * _STEP_CYCLES + window.rows + _TILE_CYCLES)
-
-
-def _conv_rows(layer: Layer, packed: PackedWeights, ending: Finish) -> MicroKernel:
-    window = packed.window
-    return MicroKernel(
-        "conv_rows",
-        {
-            "rows": window.rows,
-            "steps": window.steps,
-            "pixel": window.pixel,
-            "channels": int(layer.constants[0].shape[0]),
-            "unroll": UNROLL,
-            **packed.parameters,
-            **ending.parameters,
-        },
-    )

@@ -8,13 +8,13 @@ of pixels: here pixels pair across the rows' ends.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from ...op.conv2d import Conv2dAttrs
 from ..conv2d import row_order
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
+from ..tiles import Tiles
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
 from .window_sums import call_over_pixels, window_sums
 from .windows import Window, filled, row_segment, widened_rows
@@ -45,9 +45,7 @@ def has_sums(layer: Layer) -> bool:
     return len(_without_gaps(layer)) % 2 == 0
 
 
-def skeleton(
-    layer: Layer, window: Window, conv_rows: MicroKernel, stream: NDArray[np.int32]
-) -> Kernel:
+def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
     """Groups of output rows with an even number of pixels."""
     attrs: Conv2dAttrs = layer.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
@@ -57,16 +55,16 @@ def skeleton(
     pixel = attrs.strides[1] * x_shape[3]
     make_rows = widened_rows(layer, pixel, (columns - 1) * pixel + 2 * words)
     segments = MicroKernel("copy_segments", {"words": words, "from": pixel, "to": window.pixel})
-    summing = window_sums(conv_rows, 1, 2 * words * kernel_height, window.pixel)
+    summing = window_sums(tiles, 1, 2 * words * kernel_height, window.pixel)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
         # a lone last pixel has a neighbour
         pixels = group * columns + group * columns % 2
         patches = scratch("patches", (pixels * window.pixel,), "int16")
         sums = scratch("sums", (pixels,), "int32") if summing else None
-        rows = make_rows()
+        rows, each_part = make_rows(), open_tiles()
         groups = -(-y_shape[1] // group)
         with loop("n", x_shape[0]) as n, loop("g", groups) as g:
             top = bind("top", g * group)
@@ -79,12 +77,13 @@ def skeleton(
                     line = rows.ring.slot(first + kh * attrs.dilation[0])
                     to = at(patches, start + kh * 2 * words)
                     call(segments.symbol, to, at(rows.ring.rows, line), columns)
-            to, stream_at, windows = at(y, n, top, 0, 0), at(w, 0), at(patches, 0)
-            call_over_pixels(conv_rows, summing, to, stream_at, count * columns, windows, sums)
+            to = partial(at, y, n, top, 0)
+            call_over_pixels(each_part, summing, to, count * columns, at(patches, 0), sums)
     order = row_order(x_shape, y_shape, attrs, rows.ring.span)
     inplace = {0: order} if x_shape[0] == 1 else {}
-    micro = (rows.micro, segments, *([summing] if summing else []), conv_rows)
-    return Kernel(builder.function, (stream,), inplace, micro)
+    micro = (rows.micro, segments, *([summing] if summing else []), *tiles.routines)
+    times = x_shape[0] * groups
+    return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 
 
 def _without_gaps(layer: Layer) -> list[int]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from ...op.conv2d import Conv2dAttrs
 from ..access_order import AccessOrder, by_rows
 from ..layer import Kernel, Layer
-from ..micro_kernel import MicroKernel
+from ..tiles import Tiles
 from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
 from .pairs import in_fours
 from .widen import widening
@@ -18,7 +16,8 @@ from .window_sums import call_over_pixels, window_sums
 from .windows import Window, filled
 
 _TILE_BYTES = 1024
-"""Of widened pixels, unless two pixels take more."""
+"""Of widened pixels, unless two pixels take more; and where weights are decoded for each tile:"""
+_DECODED_TILE_BYTES = 4096
 
 
 def window(layer: Layer, multiple: int) -> Window:
@@ -32,9 +31,7 @@ def has_sums(_layer: Layer) -> bool:
     return True
 
 
-def skeleton(
-    layer: Layer, window: Window, conv_rows: MicroKernel, stream: NDArray[np.int32]
-) -> Kernel:
+def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
     """Tiles of pixels. Where each pixel becomes larger the last tile comes first, so that no
     output lies over pixels that are still to be read."""
     attrs: Conv2dAttrs = layer.attrs
@@ -45,31 +42,34 @@ def skeleton(
         y_shape = (1, 1, math.prod(y_shape[:3]), y_shape[3])
     depth, channels, pixels = x_shape[3], y_shape[3], y_shape[2]
     step = attrs.strides[1] * depth
-    tile = min(pixels, max(2, _TILE_BYTES // (2 * window.pixel) // 2 * 2))
-    tiles = -(-pixels // tile)
+    most = _DECODED_TILE_BYTES if tiles.is_decoded else _TILE_BYTES
+    tile = min(pixels, max(2, most // (2 * window.pixel) // 2 * 2))
+    runs = -(-pixels // tile)
     backwards = attrs.strides == (1, 1) and channels > depth
     widen = widening(layer.inputs[0].dtype, depth, step, window.pixel, natural=False)
-    summing = window_sums(conv_rows, 1, depth, window.pixel)
+    summing = window_sums(tiles, 1, depth, window.pixel)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
+        each_part = open_tiles()
         # a lone last pixel has a neighbour
         wide = scratch("pixels", ((tile + tile % 2) * window.pixel,), "int16")
         sums = scratch("sums", (tile + tile % 2,), "int32") if summing else None
-        with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh, loop("t", tiles) as t:
-            first = bind("first", (tiles - 1 - t if backwards else t) * tile)
+        with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh, loop("t", runs) as t:
+            first = bind("first", (runs - 1 - t if backwards else t) * tile)
             count = bind("count", T.min(tile, pixels - first)) if pixels % tile else tile
             source = at(x, n, oh * attrs.strides[0], first * attrs.strides[1], 0)
             call(widen.micro.symbol, at(wide, 0), source, widen.count(count))
-            to, stream_at = at(y, n, oh, first, 0), at(w, 0)
-            call_over_pixels(conv_rows, summing, to, stream_at, count, at(wide, 0), sums)
-    inplace = {0: _order(layer, tiles, backwards)} if x_shape[0] == 1 else {}
-    micro = (widen.micro, *([summing] if summing else []), conv_rows)
-    return Kernel(builder.function, (stream,), inplace, micro)
+            to = partial(at, y, n, oh, first)
+            call_over_pixels(each_part, summing, to, count, at(wide, 0), sums)
+    inplace = {0: _order(layer, runs, backwards)} if x_shape[0] == 1 else {}
+    micro = (widen.micro, *([summing] if summing else []), *tiles.routines)
+    times = math.prod(x_shape[:1] + y_shape[1:2]) * runs
+    return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 
 
-def _order(layer: Layer, tiles: int, backwards: bool) -> AccessOrder:
+def _order(layer: Layer, runs: int, backwards: bool) -> AccessOrder:
     """A pixel is written after it was read; with strides, a row, if it is read as one tile."""
     attrs: Conv2dAttrs = layer.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
@@ -77,4 +77,4 @@ def _order(layer: Layer, tiles: int, backwards: bool) -> AccessOrder:
         return AccessOrder(x_shape[3], y_shape[3], backward=backwards)
     input_row, output_row = math.prod(x_shape[2:]), math.prod(y_shape[2:])
     stride = attrs.strides[0]
-    return by_rows(input_row, output_row, stride if tiles == 1 else 0, stride)
+    return by_rows(input_row, output_row, stride if runs == 1 else 0, stride)

@@ -5,16 +5,21 @@ row kh    │ … │ kernel columns × channels │ …        the next pixel s
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
+from ...compat import Expr
 from ...op.conv2d import Conv2dAttrs
 from ..conv2d import row_order
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
-from ..tir import FunctionBuilder, at, bind, call, loop, scratch, store
+from ..tiles import Part, Tiles
+from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch, store
 from .window_sums import window_sums
-from .windows import Window, filled, row_segment, widened_rows
+from .windows import WidenedRows, Window, filled, row_segment, rows_of_band, widened_rows
+
+_DECODED_PIXELS, _DECODED_ROWS_BYTES = 64, 8192
+"""For how many pixels a tile of weights is decoded once, and how large the ring may become for
+that."""
 
 
 def window(layer: Layer, multiple: int) -> Window:
@@ -29,45 +34,88 @@ def has_sums(_layer: Layer) -> bool:
     return True
 
 
-def skeleton(
-    layer: Layer, window: Window, conv_rows: MicroKernel, stream: NDArray[np.int32]
-) -> Kernel:
-    """Output row by output row; each goes where input rows were that have been widened."""
+def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
+    """Output row by output row; each goes where input rows were that have been widened. Several
+    rows at once where weights are decoded: each time serves them all."""
     attrs: Conv2dAttrs = layer.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
     pixels = y_shape[2] + y_shape[2] % 2
-    make_rows = widened_rows(layer, window.pixel, (pixels - 1) * window.pixel + 2 * window.steps)
-    kernel_width, pitch = layer.constants[0].shape[2], window.pixel // attrs.strides[1]
-    summing = window_sums(conv_rows, window.rows, x_shape[3], pitch)
+    band = _band(layer, window) if tiles.is_decoded else 1
+    last_read = (pixels - 1) * window.pixel + 2 * window.steps
+    make_rows = widened_rows(layer, window.pixel, last_read, band)
+    summing = _summing(layer, window, tiles)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
-        rows = make_rows()
-        columns = rows.ring.row_width // pitch
-        if summing:
-            of_columns = scratch("column_sums", (columns,), "int32")
-            sums = scratch("sums", (pixels,), "int32")
-        with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh:
-            first = bind("first", oh * attrs.strides[0])
-            rows.refill(x, n, oh, first, attrs)
-            lines = [
-                at(rows.ring.rows, rows.ring.slot(first + kh * attrs.dilation[0]))
-                for kh in range(window.rows)
-            ]
-            windows = lines
-            if summing:
-                # a window's sum from those of its columns
-                call(summing.symbol, at(of_columns, 0), columns, *lines)
-                with loop("ow", y_shape[2]) as ow:
-                    first_column = ow * attrs.strides[1]
-                    total = of_columns[first_column]
-                    for kw in range(1, kernel_width):
-                        total = total + of_columns[first_column + kw]
-                    store(sums, [ow], total)
-                windows = [at(sums, 0), *lines]
-            call(conv_rows.symbol, at(y, n, oh, 0, 0), at(w, 0), y_shape[2], *windows)
-    order = row_order(x_shape, y_shape, attrs, rows.ring.span)
-    inplace = {0: order} if x_shape[0] == 1 else {}
-    micro = (rows.micro, *([summing] if summing else []), conv_rows)
-    return Kernel(builder.function, (stream,), inplace, micro)
+        rows, each_part = make_rows(), open_tiles()
+        sum_windows = _window_sums(layer, window, summing, rows) if summing else None
+        bands = -(-y_shape[1] // band)
+        with loop("n", x_shape[0]) as n, loop("oh" if band == 1 else "band", bands) as b:
+            top = b if band == 1 else bind("top", b * band)
+            first = bind("first", top * attrs.strides[0])
+            rows.refill(x, n, b, first, attrs)
+            count = bind("count", T.min(band, y_shape[1] - top)) if y_shape[1] % band else band
+
+            def convolve(part: Part, n: Expr = n) -> None:
+                with loop("r", count) as r:
+                    row = first if band == 1 else bind("row", first + r * attrs.strides[0])
+                    lines = [
+                        at(rows.ring.rows, rows.ring.slot(row + kh * attrs.dilation[0]))
+                        for kh in range(window.rows)
+                    ]
+                    windows = [sum_windows(lines), *lines] if sum_windows else lines
+                    to = at(y, n, top + r, 0, part.channel)
+                    call(part.routine.symbol, to, part.stream, y_shape[2], *windows)
+
+            each_part(convolve)
+    span = rows_of_band(layer, 1)
+    inplace = {0: row_order(x_shape, y_shape, attrs, span, band)} if x_shape[0] == 1 else {}
+    micro = (rows.micro, *([summing] if summing else []), *tiles.routines)
+    times = x_shape[0] * bands
+    return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
+
+
+def _band(layer: Layer, window: Window) -> int:
+    """Output rows for which a tile of weights is decoded once."""
+    _, _, width, _ = layer.inputs[0].shape
+    attrs: Conv2dAttrs = layer.attrs
+    padded = width + attrs.padding[1] + attrs.padding[3]
+    row_bytes = 2 * padded * window.pixel // attrs.strides[1]
+    band = 1
+    while (
+        band < layer.output.shape[1]
+        and band * layer.output.shape[2] < _DECODED_PIXELS
+        and rows_of_band(layer, band + 1) * row_bytes <= _DECODED_ROWS_BYTES
+    ):
+        band += 1
+    return band
+
+
+def _summing(layer: Layer, window: Window, tiles: Tiles) -> MicroKernel | None:
+    """The routine for the sums of columns, if the weights need sums."""
+    pitch = window.pixel // layer.attrs.strides[1]
+    return window_sums(tiles, window.rows, layer.inputs[0].shape[3], pitch)
+
+
+def _window_sums(
+    layer: Layer, window: Window, summing: MicroKernel, rows: WidenedRows
+) -> Callable[[list[Expr]], Expr]:
+    """Sums up the windows of a row that starts at given lines: from the sums of columns."""
+    attrs: Conv2dAttrs = layer.attrs
+    pixels = layer.output.shape[2]
+    columns = rows.ring.row_width // (window.pixel // attrs.strides[1])
+    of_columns = scratch("column_sums", (columns,), "int32")
+    sums = scratch("sums", (pixels + pixels % 2,), "int32")
+
+    def sum_windows(lines: list[Expr]) -> Expr:
+        call(summing.symbol, at(of_columns, 0), columns, *lines)
+        with loop("ow", pixels) as ow:
+            first_column = ow * attrs.strides[1]
+            total = of_columns[first_column]
+            for kw in range(1, layer.constants[0].shape[2]):
+                total = total + of_columns[first_column + kw]
+            store(sums, [ow], total)
+        return at(sums, 0)
+
+    return sum_windows

@@ -1,7 +1,8 @@
-"""How the weights of `conv_rows` are stored: two, four or eight bits each, as few as they fit.
+"""How the weights of `conv_rows` are stored, and the routine for them.
 
-`twos` and `fours` need the sums of the windows' activations; `singles` is for weights of eight bits
-whose byte pairs could overflow.
+`nested` weights have at most four bits and are multiplied as they lie in flash (`fours`, `twos`),
+which needs the sums of the windows' activations. All others become byte pairs (`pairs`), or
+`singles` where pairs could overflow: plain, or decoded in scratch.
 """
 
 from __future__ import annotations
@@ -14,26 +15,52 @@ from numpy.typing import NDArray
 
 from ...op.rounding import Int64Array
 from ..layer import Layer
-from ..micro_kernel import Parameter
-from . import fours, twos
+from ..micro_kernel import MicroKernel, Parameter
+from ..tiles import DecodedTiles, PlainTiles, Stream, Tiles
+from . import fours, pairs, singles, twos
 from .finish import Finish
-from .pairs import fits_pairs, pack
-from .singles import pack_singles
 from .windows import Window
 
-UNROLL = 36
-"""Steps of two inputs in straight code: 2 KB with a full tile."""
+UNROLL, UNROLL_COMPACT = 36, 8
+"""Steps of two inputs in straight code: 2 KB with a full tile; of compact layers."""
 _LARGEST_LAYER = 1 << 18
 """Of a layer's constant, which `fours` multiplies by 4096."""
 
 
 @dataclass(frozen=True, eq=False)
-class PackedWeights:
-    """The stream of (O, K) weights in the order of `window`, and what the template must know."""
+class _Routine:
+    """What all routines of a layer share."""
 
     window: Window
-    stream: NDArray[np.int32]
-    parameters: dict[str, Parameter]
+    ending: Finish
+    unroll: int
+
+    def micro(self, channels: int, pitch: int, parameters: dict[str, Parameter]) -> MicroKernel:
+        """For `channels` of the output's `pitch` channels."""
+        window = self.window
+        return MicroKernel(
+            "conv_rows",
+            {
+                "rows": window.rows,
+                "steps": window.steps,
+                "pixel": window.pixel,
+                "channels": channels,
+                "pitch": pitch if pitch > channels else None,
+                "unroll": self.unroll,
+                **parameters,
+                **self.ending.parameters,
+            },
+        )
+
+    def nested(
+        self, words: NDArray[np.int32], channels: int, parameters: dict[str, Parameter]
+    ) -> PlainTiles:
+        """`words` of whole tiles of four channels."""
+        stream = np.concatenate([np.array([self.ending.layer], np.int32), words])
+        weights = -(-channels // pairs.TILE) * pairs.TILE * len(self.window.gaps)
+        weight_bytes = weights // (2 if parameters["weights"] == "fours" else 4)
+        micro = self.micro(channels, channels, parameters)
+        return PlainTiles(micro, channels, stream, weight_bytes, "nested")
 
 
 def pack_weights(
@@ -43,39 +70,56 @@ def pack_weights(
     bias: NDArray[np.int32],
     bounds: tuple[Int64Array, Int64Array],
     ending: Finish,
-) -> PackedWeights:
-    """The weights of a convolution laid out in a `way` of `kernels.dsp`; `bias` has the input's
-    zero point in it, sums lie in `bounds`, two (O,)."""
+) -> tuple[Window, Tiles]:
+    """The weights of a convolution laid out in a `way` of `kernels.dsp`, and the window for them;
+    `bias` has the input's zero point in it, sums lie in `bounds`, two (O,)."""
     weight, x_dtype = layer.constants[0], layer.inputs[0].dtype
     arranged = window.arrange(weight)
-    if way.has_sums(layer):
+    if layer.realisation == "nested" and way.has_sums(layer):
         if twos.fits_twos(arranged, x_dtype):
             return _twos(layer, way.window(layer, 4), bias, ending)
         if fours.fits_fours(arranged, *bounds) and abs(ending.layer) < _LARGEST_LAYER:
-            stream = fours.pack_fours(arranged, bias, ending.constants, window.gaps)
-            return PackedWeights(window, stream, {"weights": "fours"})
-    if fits_pairs(arranged, *bounds):
-        stream = pack(arranged, bias, ending.constants)
-        return PackedWeights(window, stream, {"weights": "pairs"})
-    window = way.window(layer, 4)
-    stream = pack_singles(window.arrange(weight), bias, ending.constants)
-    return PackedWeights(window, stream, {"weights": "singles"})
+            words = fours.pack_fours(arranged, bias, ending.constants, window.gaps)
+            routine = _Routine(window, ending, _unroll(layer))
+            return window, routine.nested(words, len(weight), {"weights": "fours"})
+    form, name = (pairs, "pairs") if pairs.fits_pairs(arranged, *bounds) else (singles, "singles")
+    if form is singles:
+        window = way.window(layer, 4)
+        arranged = window.arrange(weight)
+    tiles = form.tiles(arranged, bias, ending.constants)
+    stream = Stream([ending.layer], tiles, len(weight), pairs.TILE, form.LANES)
+    routine, channels = _Routine(window, ending, _unroll(layer)), len(weight)
+    parameters: dict[str, Parameter] = {"weights": name}
+    if layer.realisation in ("plain", "nested"):
+        micro = routine.micro(channels, channels, parameters)
+        return window, PlainTiles(micro, channels, stream.words(), stream.weight_bytes)
+    rest = channels % pairs.TILE
+    of_rest = routine.micro(rest, channels, parameters) if rest else None
+    full = routine.micro(pairs.TILE, channels, parameters)
+    return window, DecodedTiles(stream, layer.realisation, full, of_rest)
 
 
-def _twos(layer: Layer, window: Window, bias: NDArray[np.int32], ending: Finish) -> PackedWeights:
+def _unroll(layer: Layer) -> int:
+    return UNROLL_COMPACT if layer.compact else UNROLL
+
+
+def _twos(
+    layer: Layer, window: Window, bias: NDArray[np.int32], ending: Finish
+) -> tuple[Window, PlainTiles]:
     arranged = window.arrange(layer.constants[0])
     start = twos.start(layer.inputs[0].dtype)
     chunk = twos.chunk_inputs(arranged, window.rows) // 2
     starts = 1
     if chunk < window.rows * window.steps:
         # once more than sums are flushed
-        starts += window.rows * -(-window.steps // min(UNROLL, chunk))
+        starts += window.rows * -(-window.steps // min(_unroll(layer), chunk))
     excess = start * starts
-    stream = twos.pack_twos(arranged, bias, ending.constants, window.gaps, excess)
+    words = twos.pack_twos(arranged, bias, ending.constants, window.gaps, excess)
     parameters: dict[str, Parameter] = {
         "weights": "twos",
         "chunk": chunk,
         "start": start,
         "excess": excess,
     }
-    return PackedWeights(window, stream, parameters)
+    routine = _Routine(window, ending, _unroll(layer))
+    return window, routine.nested(words, len(arranged), parameters)

@@ -21,11 +21,12 @@ from ..conv2d import fold_zero_point
 from ..dense import as_pointwise
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
+from ..tiles import DecodedTiles, Part, PlainTiles, Stream, Tiles
 from ..tir import FunctionBuilder, at, call
 from ..weights import accumulator_bounds
 from .conv2d import convolve
 from .finish import Finish, finish
-from .pairs import TILE, arrange, fits_pairs, in_fours, pack
+from .pairs import LANES, TILE, arrange, fits_pairs, in_fours, tiles
 
 _LARGE = 1 << 13
 """Weights from which code is unrolled further."""
@@ -44,32 +45,47 @@ def dense(layer: Layer) -> Kernel | None:
     end = finish(constants(w_scale, attrs), *clamp, bounds)
     if end is None:
         return None
+    if layer.realisation == "nested":
+        return convolve(*as_pointwise(layer))
     if not fits_pairs(weight, *bounds):
         return convolve(*as_pointwise(layer))
     stream, shared = _stream(weight, bias, end)
-    micro = MicroKernel(
-        "dense",
-        {
-            "unroll": 16 if weight.size >= _LARGE else 4,
-            "full": outputs >= TILE - 1,
-            "tail": outputs % TILE,
-            "shared": shared,
-            "unsigned_x": layer.inputs[0].dtype == "uint8",
-            **end.parameters,
-            "shift": None,
-        },
-    )
+    unsigned = layer.inputs[0].dtype == "uint8"
+
+    def routine(channels: int) -> MicroKernel:
+        return MicroKernel(
+            "dense",
+            {
+                "unroll": 16 if weight.size >= _LARGE else 4,
+                "full": channels >= TILE - 1,
+                "tail": channels % TILE,
+                "shared": shared,
+                "unsigned_x": unsigned,
+                **end.parameters,
+                "shift": None,
+            },
+        )
+
+    rest = outputs % TILE
+    if layer.realisation == "plain":
+        tiles: Tiles = PlainTiles(routine(outputs), outputs, stream.words(), stream.weight_bytes)
+    else:
+        of_rest = routine(rest) if rest else None
+        tiles = DecodedTiles(stream, layer.realisation, routine(TILE), of_rest)
     with FunctionBuilder("dense") as builder:
         x = builder.parameter("x", (inputs,), layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", (outputs,), layer.output.dtype)
-        call(micro.symbol, at(y, 0), at(x, 0), at(w, 0), inputs, outputs)
-    return Kernel(builder.function, (stream,), micro=(micro,))
+
+        def multiply(part: Part) -> None:
+            to = at(y, part.channel)
+            call(part.routine.symbol, to, at(x, 0), part.stream, inputs, part.channels)
+
+        open_tiles()(multiply)
+    return Kernel(builder.function, tiles.constants, micro=tiles.routines, weights=tiles.stored(1))
 
 
-def _stream(
-    weight: NDArray[np.int8], bias: NDArray[np.int32], end: Finish
-) -> tuple[NDArray[np.int32], bool]:
+def _stream(weight: NDArray[np.int8], bias: NDArray[np.int32], end: Finish) -> tuple[Stream, bool]:
     """All that the routine reads, and whether its channels share their constant."""
     single = end.parameters["rounding"] == "single"
     shared = single and bool(np.all(end.constants == end.constants[0]))
@@ -78,8 +94,8 @@ def _stream(
     each = end.constants
     if shared:
         head, each = [*head, int(each[0, 0])], each[:, :0]
-    tiles = pack(_in_whole_fours(weight), bias, each)
-    return np.concatenate([np.array(head, np.int32), tiles]), shared
+    whole = tiles(_in_whole_fours(weight), bias, each)
+    return Stream(head, whole, len(weight), TILE, LANES), shared
 
 
 def _in_whole_fours(weight: NDArray[np.int8]) -> NDArray[np.int8]:

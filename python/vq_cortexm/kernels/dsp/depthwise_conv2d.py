@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compat import Expr
+from ...nary.encoding import Realisation
 from ...op.depthwise_conv2d import DepthwiseConv2dAttrs, constants
 from ..access_order import AccessOrder, by_rows
 from ..conv2d import fold_zero_point
+from ..depthwise_rows import OpenRows, Rows, rows_of
 from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tir import COPY, Buffer, FunctionBuilder, T, at, bind, call, loop, scratch, when
@@ -33,8 +35,7 @@ _UNROLL = 2
 
 
 def depthwise_conv2d(layer: Layer) -> Kernel | None:
-    """Realisation of a `vq.depthwise_conv2d` layer; constants: a row of words for each output
-    channel."""
+    """Realisation of a `vq.depthwise_conv2d` layer; constants: those of its rows."""
     attrs: DepthwiseConv2dAttrs = layer.attrs
     weight, bias, w_scale = layer.constants
     layout = choose_layout(layer)
@@ -50,23 +51,30 @@ def depthwise_conv2d(layer: Layer) -> Kernel | None:
     ending = finish(requantization, attrs.y_zero_point, *clamp, bounds, scalable=True)
     if ending is None:
         return None
-    stream = pack(by_channel, bias, ending, layout)
-    return _skeleton(layer, layout, ending, stream)
+    # the routines of several outputs of a channel do not come in the order of decoding
+    one_each = layer.output.shape[3] == layer.inputs[0].shape[3]
+    rows = pack(by_channel, bias, ending, layout, layer.realisation if one_each else "plain")
+    return _skeleton(layer, layout, ending, rows)
 
 
 def pack(
-    weight: NDArray[np.int8], bias: NDArray[np.int32], ending: Finish, layout: Layout
-) -> NDArray[np.int32]:
-    """(O, words): bias, the finish's constants and the coefficients of (O, KH, KW) weights in the
+    weight: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    ending: Finish,
+    layout: Layout,
+    realisation: Realisation = "plain",
+) -> Rows:
+    """Rows of the bias, the finish's constants and the coefficients of (O, KH, KW) weights in the
     pairs that the templates draw, two pairs (a, b), (c, d) in a word: d b c a."""
+    own = np.concatenate([bias[:, np.newaxis], ending.constants], axis=1)
+    # the numbers of taps go the way that taps would; 0 stands for none
+    numbers = np.arange(1, weight[0].size + 1).reshape(1, *weight.shape[1:])
     pairs_of = _pairs_3x3 if layout.is_3x3 else _pairs
-    pairs = pairs_of(weight, layout.image).reshape(len(weight), -1, 2, 2)
-    coefficients = np.ascontiguousarray(pairs.swapaxes(2, 3)).reshape(len(weight), -1)
-    columns = [bias[:, np.newaxis], ending.constants, coefficients.view(np.int32)]
-    return np.concatenate(columns, axis=1)
+    order = pairs_of(numbers, layout.image).reshape(-1, 2, 2).swapaxes(1, 2).reshape(-1) - 1
+    return rows_of(own, weight.reshape(len(weight), -1), order, realisation, "dsp")
 
 
-def _pairs_3x3(weight: NDArray[np.int8], image: Image) -> NDArray[np.int8]:
+def _pairs_3x3(weight: NDArray[np.int64], image: Image) -> NDArray[np.int64]:
     """(O, pairs * 2)"""
     if image.strides[1] == 1:
         return weight[:, :, [0, 1, 1, 2]]
@@ -74,7 +82,7 @@ def _pairs_3x3(weight: NDArray[np.int8], image: Image) -> NDArray[np.int8]:
     return np.concatenate(halves, axis=1)
 
 
-def _pairs(weight: NDArray[np.int8], image: Image) -> NDArray[np.int8]:
+def _pairs(weight: NDArray[np.int64], image: Image) -> NDArray[np.int64]:
     """(O, KH, pairs * 2), an even number of pairs."""
     odd = weight.shape[2] % 2
     lower = np.pad(weight, ((0, 0), (0, 0), (0, odd)))
@@ -92,7 +100,7 @@ class _Parts:
     is the finish's constant of the layer."""
 
     x: Buffer
-    stream: Buffer
+    taps: OpenRows
     y: Buffer
     rows: Buffer
     gather: MicroKernel
@@ -104,7 +112,7 @@ class _Parts:
     """Output channels of an input channel."""
 
 
-def _skeleton(layer: Layer, layout: Layout, ending: Finish, stream: NDArray[np.int32]) -> Kernel:
+def _skeleton(layer: Layer, layout: Layout, ending: Finish, taps: Rows) -> Kernel:
     """Groups of channels. The last one may have fewer: it is gathered together with channels of the
     one before, where outputs may lie already, and which it does not use."""
     batch, _, _, channels = layer.inputs[0].shape
@@ -113,11 +121,13 @@ def _skeleton(layer: Layer, layout: Layout, ending: Finish, stream: NDArray[np.i
     sizes = [math.prod(tensor.shape) for tensor in (layer.inputs[0], layer.output)]
     with FunctionBuilder("depthwise_conv2d") as builder:
         x = builder.parameter("x", sizes[:1], layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_taps = taps.declare(builder)
         y = builder.parameter("y", sizes[1:], layer.output.dtype)
         rows = scratch("rows", (layout.elements,), "int16")
         multiplier = layer.output.shape[3] // channels
-        parts = _Parts(x, w, y, rows, gather, fill, outputs, ending.layer, layout, multiplier)
+        parts = _Parts(
+            x, open_taps(), y, rows, gather, fill, outputs, ending.layer, layout, multiplier
+        )
         if layout.image.is_padded:
             call(fill.symbol, at(rows, 0), layout.elements // FILLED)
         with loop("n", batch) as n:
@@ -126,9 +136,9 @@ def _skeleton(layer: Layer, layout: Layout, ending: Finish, stream: NDArray[np.i
                 _group(parts, first_x, first_y, bind("c", g * group), 0)
             if rest:
                 _group(parts, first_x, first_y, channels - group, group - rest)
-    used = (gather, outputs, *((fill,) if layout.image.is_padded else ()))
+    used = (gather, outputs, *((fill,) if layout.image.is_padded else ()), *taps.routines)
     inplace = {0: _order(layer, layout)} if batch == multiplier == 1 else {}
-    return Kernel(builder.function, (stream,), inplace, used)
+    return Kernel(builder.function, taps.constants, inplace, used, taps.stored(batch))
 
 
 def _order(layer: Layer, layout: Layout) -> AccessOrder:
@@ -187,6 +197,7 @@ def _routines(
 def _group(parts: _Parts, first_x: Expr, first_y: Expr, channel: Expr, skipped: int) -> None:
     """The outputs of a group from `channel` on, less those of its first `skipped` channels."""
     layout, image = parts.layout, parts.layout.image
+    parts.taps.bring(channel + skipped)
     if layout.is_whole:
         to = image.before[0] * layout.row + image.before[1]
         call(
@@ -240,7 +251,7 @@ def _outputs(parts: _Parts, first_y: Expr, channel: Expr, skipped: int, rows: Ex
             parts.outputs.symbol,
             at(parts.y, first_y + output),
             at(parts.rows, row),
-            at(parts.stream, output, 0),
+            parts.taps.row(output),
             count,
             rows,
             parts.layer_word,

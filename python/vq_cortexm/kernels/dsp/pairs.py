@@ -22,10 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...op.rounding import Int64Array
+from ..tiles import Tile
 from ..weights import padded
 
 TILE = 4
 """Channels of a full tile."""
+LANES = 16
+"""Of the words; see `decoding`."""
 
 
 def fits_pairs(weight: NDArray[np.int8], lowest: Int64Array, highest: Int64Array) -> bool:
@@ -53,20 +56,19 @@ def arrange(weight: NDArray[np.int8], order: list[int]) -> NDArray[np.int8]:
     return np.asarray(extended[:, order])
 
 
-def pack(
+def tiles(
     weight: NDArray[np.int8], bias: NDArray[np.int32], constants: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """The stream of (O, K) weights, K even and in the order of the activations, of (O,) biases and
-    of (O,) or (O, n) constants."""
-    w = padded(weight.astype(np.int64), 2)
-    halves = (256 * w[0::2] + w[1::2]) & 0xFFFF
-    words = halves[:, 0::2] | halves[:, 1::2] << 16
+) -> list[Tile]:
+    """Of (O, K) weights, K even and in the order of the activations, of (O,) biases and of (O,) or
+    (O, n) constants."""
+    w = padded(weight.astype(np.int64), 2).reshape(-1, 2, weight.shape[1] // 2, 2)
+    # the bytes of a word: B, A of input k, B, A of k'
+    words = w[:, ::-1].transpose(0, 2, 3, 1).reshape(len(w), -1, 4).astype(np.int8)
     b = padded(bias.astype(np.int64)[:, np.newaxis], 2)
     starts = np.concatenate([256 * b[0::2] + b[1::2], b[1::2]], axis=1)
     ends = padded(constants.astype(np.int64).reshape(len(bias), -1), 2)
     ends = ends.reshape(len(starts), -1)
-    stream: list[NDArray[np.int64]] = []
-    for first in range(0, len(starts), 2):
-        tile = slice(first, first + 2)
-        stream += [starts[tile].reshape(-1), words[tile].T.reshape(-1), ends[tile].reshape(-1)]
-    return np.concatenate(stream).astype(np.uint32).view(np.int32)
+    pairs = (slice(first, first + 2) for first in range(0, len(starts), 2))
+    return [
+        Tile(starts[pair], words[pair].swapaxes(0, 1).reshape(-1, 4), ends[pair]) for pair in pairs
+    ]

@@ -15,20 +15,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tiles import Tile
 from ..weights import padded
 
+LANES = 8
+"""Of the words; see `decoding`."""
 
-def pack_singles(
+
+def tiles(
     weight: NDArray[np.int8], bias: NDArray[np.int32], constants: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """The stream of (O, K) weights, K a multiple of 4 and in the order 0, 2, 1, 3 of each four,
-    (O,) biases and (O, n) constants."""
-    quads = padded(weight.astype(np.int64), 2).reshape(-1, weight.shape[1] // 4, 4) & 0xFF
-    words = quads @ np.array([1, 1 << 16, 1 << 8, 1 << 24])
-    starts = padded(bias.astype(np.int64)[:, np.newaxis], 2)[:, 0]
+) -> list[Tile]:
+    """Of (O, K) weights, K a multiple of 4 and in the order 0, 2, 1, 3 of each four, (O,) biases
+    and (O, n) constants."""
+    words = padded(weight.astype(np.int64), 2).astype(np.int8)
+    words = words.reshape(len(words), -1, 4)[..., [0, 2, 1, 3]]
+    starts = padded(bias.astype(np.int64)[:, np.newaxis], 2)
     ends = padded(constants.astype(np.int64).reshape(len(bias), -1), 2)
-    stream: list[NDArray[np.int64]] = []
-    for first in range(0, len(words), 4):
-        tile = slice(first, first + 4)
-        stream += [starts[tile], words[tile].T.reshape(-1), ends[tile].reshape(-1)]
-    return np.concatenate(stream).astype(np.uint32).view(np.int32)
+    fours = (slice(first, first + 4) for first in range(0, len(words), 4))
+    return [
+        Tile(starts[four], words[four].swapaxes(0, 1).reshape(-1, 4), ends[four]) for four in fours
+    ]

@@ -71,23 +71,31 @@ class WidenedRows:
     micro: MicroKernel
     count: Expr | int
     """What `micro` takes for a row."""
+    band: int = 1
+    """Output rows of a refill."""
 
-    def refill(self, x: Buffer, n: Expr, oh: Expr, first: Expr, attrs: Conv2dAttrs) -> None:
-        """Widens the rows that output row `oh` needs and no row before it did."""
+    def refill(self, x: Buffer, n: Expr, index: Expr, first: Expr, attrs: Conv2dAttrs) -> None:
+        """Widens the rows that the band `index` of output rows needs and none before it did."""
 
         def widen_row(r: Expr, start: Expr) -> None:
             call(self.micro.symbol, at(self.ring.rows, start), at(x, n, r, 0, 0), self.count)
 
-        self.ring.refill(oh, first, attrs.strides[0], widen_row)
+        self.ring.refill(index, first, self.band * attrs.strides[0], widen_row)
 
 
-def widened_rows(layer: Layer, pixel: int, last_read: int) -> Callable[[], WidenedRows]:
+def widened_rows(
+    layer: Layer, pixel: int, last_read: int, band: int = 1
+) -> Callable[[], WidenedRows]:
     """Makes, inside a function, the ring of a convolution whose windows are `pixel` apart; reads
-    go up to `last_read` halfwords from a row's start."""
+    go up to `last_read` halfwords from a row's start. `band` output rows are made at once."""
     attrs: Conv2dAttrs = layer.attrs
     _, height, width, depth = layer.inputs[0].shape
     top, left, bottom, right = attrs.padding
-    span = (layer.constants[0].shape[1] - 1) * attrs.dilation[0] + 1
+    span = rows_of_band(layer, band)
+    # a last band with fewer rows looks at padding
+    bands = -(-layer.output.shape[1] // band)
+    last_row = (bands - 1) * band * attrs.strides[0] + span
+    bottom = max(bottom, last_row - top - height)
     pitch = pixel // attrs.strides[1]
     widened, before, after = width * pitch, left * pitch, right * pitch
     after += (before + widened + after) % 2
@@ -103,6 +111,13 @@ def widened_rows(layer: Layer, pixel: int, last_read: int) -> Callable[[], Widen
         edges = (before, widened, after)
         ring = RowRing(rows, span, height, top, bottom, *edges, span, attrs.x_zero_point)
         ring.clear()
-        return WidenedRows(ring, widen.micro, widen.count(width if pitch > depth else 1))
+        return WidenedRows(ring, widen.micro, widen.count(width if pitch > depth else 1), band)
 
     return make
+
+
+def rows_of_band(layer: Layer, band: int) -> int:
+    """Input rows under the windows of `band` output rows."""
+    attrs: Conv2dAttrs = layer.attrs
+    span = (layer.constants[0].shape[1] - 1) * attrs.dilation[0] + 1
+    return int((band - 1) * attrs.strides[0] + span)

@@ -16,7 +16,7 @@ Either way an output depends on lanes alone, so it may lie over inputs that are 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,10 @@ from ...target import Isa
 from ..access_order import AccessOrder
 from ..conv2d import fold_zero_point, row_order
 from ..layer import Kernel, Layer
-from ..line import Line, fit_line, saturation
+from ..line import Line, fit_raised, saturation
 from ..micro_kernel import MicroKernel
 from ..row_ring import RowRing
+from ..tiles import DecodedTiles, Part, PlainTiles, Tiles
 from ..tir import (
     Buffer,
     FunctionBuilder,
@@ -47,10 +48,12 @@ from ..tir import (
 )
 from ..weights import accumulator_bounds
 from .dense import fully_connected
-from .lanes import BLOCK, Lines, in_lines, pack
+from .lanes import BLOCK, Lines, head, in_lines, stream
 
 _STRAIGHT = 40
 """Steps of all lines in straight code, 2 KB with a full tile; only of lines under two blocks."""
+_DECODED_BYTES = 4096
+"""Of the lanes of pixels that a tile of weights is decoded for."""
 _WIDE = 1 << 23
 """The sum of all parts that the routine for Armv6-M can multiply."""
 
@@ -76,23 +79,30 @@ class _Conv:
         """Channels of a full tile: as many as the core has registers for."""
         return 4 if self.isa == "thumb2" else 1
 
-    def stream(self, pixels: tuple[int, int]) -> NDArray[np.int32]:
+    def tiles(self, pixels: tuple[int, int]) -> Tiles:
         """For lanes that are so many output pixels from the first one."""
-        channels = self.lines.weight.shape[0]
+        channels, size = self.lines.weight.shape[0], self.tile
         lanes = (pixels[0] * channels, pixels[1] * channels)
-        return pack(self.lines, self.bias, self.line, lanes, self.tile)
+        whole = stream(self.lines, self.bias, self.line, lanes, size)
+        realisation, rest = self.layer.realisation, channels % size
+        if realisation in ("plain", "nested"):
+            return PlainTiles(self.convolution(rest), channels, whole.words(), whole.weight_bytes)
+        one = replace(whole, head=head(self.lines, self.line, lanes, 1))
+        of_rest = head(self.lines, self.line, lanes, 0) if rest else None
+        last = self.convolution(rest) if rest else None
+        return DecodedTiles(one, realisation, self.convolution(0), last, of_rest)
 
-    def convolution(self) -> MicroKernel:
-        """The routine for three pixels and all channels."""
+    def convolution(self, rest: int) -> MicroKernel:
+        """The routine for three pixels and full tiles of channels and one of `rest`."""
         attrs = self.attrs
-        channels, count, steps = self.lines.weight.shape
+        _, count, steps = self.lines.weight.shape
         straight = count * steps <= _STRAIGHT and steps < 2 * BLOCK and not self.lines.split
         parameters = {
             "tile": self.tile,
             "lines": count,
             "steps": steps if straight or steps < BLOCK else None,
             "straight": straight,
-            "rest": channels % self.tile,
+            "rest": rest,
             "split": self.lines.split,
             "shift": self.line.shift,
             **saturation(attrs.y_dtype, attrs.y_min, attrs.y_max),
@@ -112,7 +122,7 @@ class _Conv:
 
 
 def conv2d(layer: Layer, isa: Isa) -> Kernel | None:
-    """Realisation of a `vq.conv2d` layer without groups; constants: the stream of `lanes_conv`."""
+    """Realisation of a `vq.conv2d` layer without groups; constants: those of its tiles."""
     return convolve(layer, constants(layer.constants[2], layer.attrs), isa)
 
 
@@ -129,9 +139,14 @@ def convolve(layer: Layer, requantization: RequantizeConstants, isa: Isa) -> Ker
     channels, height, width, depth = weight.shape
     x_dtype = layer.inputs[0].dtype
     bounds = accumulator_bounds(weight.reshape(channels, -1), bias, x_dtype)
-    line = fit_line(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, *bounds)
+    clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    line = fit_raised(weight, requantization, clamp, bounds)
+    if line is None:
+        return None
+    weight, bias = weight << line.bits, bias << line.bits
+    bounds = (bounds[0] << line.bits, bounds[1] << line.bits)
     lines = in_lines(weight.reshape(channels, height, width * depth), bias, x_dtype)
-    if line is None or lines is None:
+    if lines is None:
         return None
     if isa == "thumb" and lines.split and (bounds[0].min() < -_WIDE or bounds[1].max() >= _WIDE):
         return None
@@ -140,8 +155,9 @@ def convolve(layer: Layer, requantization: RequantizeConstants, isa: Isa) -> Ker
 
 
 def _pointwise(conv: _Conv) -> Kernel:
-    """Three neighbouring pixels after the other; from the last pixel down where pixels become
-    larger, so that no output lies over pixels that are still to be read."""
+    """Three neighbouring pixels after the other, or several such triples at once where weights are
+    decoded; from the last pixel down where pixels become larger, so that no output lies over pixels
+    that are still to be read."""
     layer, strides = conv.layer, conv.attrs.strides
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
     if strides == (1, 1):
@@ -151,43 +167,73 @@ def _pointwise(conv: _Conv) -> Kernel:
     depth, channels, pixels = x_shape[3], y_shape[3], y_shape[2]
     step = strides[1] * depth
     neighbours = (min(1, pixels - 1), min(2, pixels - 1))
-    stream = conv.stream(neighbours)
-    convolution, packing = conv.convolution(), conv.packing()
+    tiles, packing = conv.tiles(neighbours), conv.packing()
     backward = strides == (1, 1) and channels > depth
     triples = pixels // 3
+    most = max(1, _DECODED_BYTES // (8 * depth)) if tiles.is_decoded else 1
+    run = max(1, min(triples, most))
+    runs = -(-triples // run)
     last = 0 if backward else max(0, pixels - 3)
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
-        words = scratch("lanes", (2 * depth,), "int32")
+        each_part = open_tiles()
+        words = scratch("lanes", (run * 2 * depth,), "int32")
         overlapping = scratch("overlapping", (2 * depth,), "int32") if pixels % 3 else words
 
-        def pack_pixels(to: Buffer, n: Expr, oh: Expr, pixel: Expr | int) -> None:
+        def pack_pixels(to: Expr, n: Expr, oh: Expr, pixel: Expr | int) -> None:
             source = at(x, n, oh * strides[0], pixel * strides[1], 0)
             lanes = (neighbours[0] * step, neighbours[1] * step)
-            call(packing.symbol, at(to, 0), source, depth, *lanes)
+            call(packing.symbol, to, source, depth, *lanes)
 
-        def convolve_pixels(packed: Buffer, n: Expr, oh: Expr, pixel: Expr | int) -> None:
-            target = at(y, n, oh, pixel, 0)
-            call(convolution.symbol, target, at(w, 0), *conv.starts(packed, 0))
+        def pixel_of(triple: Expr) -> Expr:
+            return bind("pixel", pixels - 3 - 3 * triple if backward else 3 * triple)
 
         with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh:
             if pixels % 3:
-                pack_pixels(overlapping, n, oh, last)
-            with loop("t", triples) as t:
-                pixel = bind("pixel", pixels - 3 - 3 * t if backward else 3 * t)
-                pack_pixels(words, n, oh, pixel)
-                convolve_pixels(words, n, oh, pixel)
+                pack_pixels(at(overlapping, 0), n, oh, last)
+            with loop("t", runs) as t:
+                first = bind("first", t * run)
+                count = bind("count", T.min(run, triples - first)) if triples % run else run
+                with loop("i", count) as i:
+                    pack_pixels(at(words, i * (2 * depth)), n, oh, pixel_of(first + i))
+
+                def convolve_run(
+                    part: Part,
+                    place: tuple[Expr, ...] = (n, oh, first, count),
+                ) -> None:
+                    n, oh, first, count = place
+                    with loop("i", count) as i:
+                        to = at(y, n, oh, pixel_of(first + i), part.channel)
+                        call(
+                            part.routine.symbol,
+                            to,
+                            part.stream,
+                            *conv.starts(words, i * (2 * depth)),
+                        )
+
+                each_part(convolve_run)
             if pixels % 3:
-                convolve_pixels(overlapping, n, oh, last)
+
+                def convolve_last(
+                    part: Part,
+                    place: tuple[Expr, ...] = (n, oh),
+                ) -> None:
+                    to = at(y, *place, last, part.channel)
+                    call(part.routine.symbol, to, part.stream, *conv.starts(overlapping, 0))
+
+                each_part(convolve_last)
     order = (
-        AccessOrder(3 * depth, 3 * channels, backward=backward)
+        AccessOrder(3 * run * depth, 3 * run * channels, backward=backward)
         if strides == (1, 1)
         else row_order(x_shape, y_shape, conv.attrs)
     )
     inplace = {0: order} if x_shape[0] == 1 else {}
-    return Kernel(builder.function, (stream,), inplace, (packing, convolution))
+    times = math.prod(x_shape[:1] + y_shape[1:2])
+    times *= runs + (pixels % 3 > 0)
+    micro = (packing, *tiles.routines)
+    return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 
 
 def _from_rows(conv: _Conv) -> Kernel:
@@ -202,13 +248,13 @@ def _from_rows(conv: _Conv) -> Kernel:
     third = -(-columns // 3)
     distances = (min(third, columns - third), columns - third)
     fresh = max(0, span - attrs.strides[0])
-    stream = conv.stream(distances)
-    convolution, packing = conv.convolution(), conv.packing()
+    tiles, packing = conv.tiles(distances), conv.packing()
     inputs = (third - 1) * step + kernel_width * depth
     with FunctionBuilder("conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
+        each_part = open_tiles()
         row = scratch("row", ((left + width + right) * depth,), layer.inputs[0].dtype)
         words = scratch("lanes", (span * 2 * inputs,), "int32")
         ring = RowRing(words, span, height, top, bottom, 0, 2 * inputs, 0, span, 0)
@@ -234,9 +280,20 @@ def _from_rows(conv: _Conv) -> Kernel:
             with loop("p", bind("begin", begin), first + span) as padded:
                 pack_row(n, padded)
             segments = [ring.slot(first + kh * attrs.dilation[0]) for kh in range(kernel_height)]
-            with loop("ow", third) as ow:
-                column = ow * (2 * step)
-                starts = [s for segment in segments for s in conv.starts(words, segment + column)]
-                call(convolution.symbol, at(y, n, oh, ow, 0), at(w, 0), *starts)
+
+            def convolve_row(
+                part: Part,
+                place: tuple[Expr, Expr] = (n, oh),
+                segments: list[Expr] = segments,
+            ) -> None:
+                with loop("ow", third) as ow:
+                    column = ow * (2 * step)
+                    starts = [s for line in segments for s in conv.starts(words, line + column)]
+                    to = at(y, *place, ow, part.channel)
+                    call(part.routine.symbol, to, part.stream, *starts)
+
+            each_part(convolve_row)
     inplace = {0: row_order(x_shape, y_shape, attrs, span)} if batch == 1 else {}
-    return Kernel(builder.function, (stream,), inplace, (packing, convolution))
+    times = batch * y_shape[1]
+    micro = (packing, *tiles.routines)
+    return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))

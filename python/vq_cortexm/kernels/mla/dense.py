@@ -31,8 +31,9 @@ from ...op.rounding import RequantizeConstants
 from ...target import Isa
 from ..conv2d import fold_zero_point
 from ..layer import Kernel, Layer
-from ..line import Line, fit_line, saturation
+from ..line import Line, fit_raised, saturation
 from ..micro_kernel import MicroKernel
+from ..tiles import DecodedTiles, Part, PlainTiles, Stream, Tile, Tiles
 from ..tir import FunctionBuilder, at, call, loop
 from ..weights import accumulator_bounds, padded
 
@@ -58,12 +59,17 @@ def fully_connected(layer: Layer, requantization: RequantizeConstants, isa: Isa)
     x_dtype = layer.inputs[0].dtype
     bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     bounds = accumulator_bounds(weight, bias, x_dtype)
-    line = fit_line(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, *bounds)
-    if line is None or outputs < 4 or bounds[0].min() < -_LIMIT or bounds[1].max() >= _LIMIT:
+    clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    line = fit_raised(weight, requantization, clamp, bounds)
+    if line is None or outputs < 4:
         return None
+    limit = _LIMIT >> line.bits
+    if bounds[0].min() < -limit or bounds[1].max() >= limit:
+        return None
+    weight, bias = weight << line.bits, bias << line.bits
     fours = 2 if isa == "thumb2" else 1
     shared = bool(np.all(line.multiplier == line.multiplier[0]))
-    stream = _pack(weight, bias, line, shared, fours)
+    whole = _stream(weight, bias, line, shared, fours)
     parameters = {
         "unsigned_x": x_dtype == "uint8",
         "shared": shared,
@@ -72,29 +78,39 @@ def fully_connected(layer: Layer, requantization: RequantizeConstants, isa: Isa)
         **saturation(attrs.y_dtype, attrs.y_min, attrs.y_max),
     }
     micro = MicroKernel("dense_fours", parameters, isa)
+    tiles: Tiles = (
+        PlainTiles(micro, outputs, whole.words(), whole.weight_bytes)
+        if layer.realisation in ("plain", "nested")
+        else DecodedTiles(whole, layer.realisation, micro, micro if outputs % whole.size else None)
+    )
     rows = math.prod(layer.inputs[0].shape) // depth
     with FunctionBuilder(layer.op.removeprefix("vq.")) as builder:
         x = builder.parameter("x", (rows, depth), x_dtype)
-        w = builder.parameter("w", stream.shape, "int32")
+        open_tiles = tiles.declare(builder)
         y = builder.parameter("y", (rows, outputs), layer.output.dtype)
-        with loop("row", rows) as row:
-            call(micro.symbol, at(y, row, 0), at(x, row, 0), at(w, 0), depth, outputs)
-    return Kernel(builder.function, (stream,), micro=(micro,))
+
+        def multiply(part: Part) -> None:
+            with loop("row", rows) as row:
+                to, source = at(y, row, part.channel), at(x, row, 0)
+                call(part.routine.symbol, to, source, part.stream, depth, part.channels)
+
+        open_tiles()(multiply)
+    return Kernel(builder.function, tiles.constants, micro=tiles.routines, weights=tiles.stored(1))
 
 
-def _pack(
-    weight: NDArray[np.int8], bias: NDArray[np.int32], line: Line, shared: bool, tile: int
-) -> NDArray[np.int32]:
-    """The stream of (O, K) weights and (O,) biases, in tiles of so many fours."""
-    fours = padded(weight.astype(np.int64) + 128, 4).reshape(-1, 4, weight.shape[1])
-    words = np.tensordot(fours, _WORD, (1, 0))
+def _stream(
+    weight: NDArray[np.int8], bias: NDArray[np.int32], line: Line, shared: bool, fours: int
+) -> Stream:
+    """Of (O, K) weights and (O,) biases, in tiles of so many fours."""
+    words = padded(weight.astype(np.int64), 4).astype(np.int8).reshape(-1, 4, weight.shape[1])
     b = padded(bias.astype(np.int64)[:, np.newaxis], 4).reshape(-1, 4)
     starts = b @ np.stack([_WORD, _TOP, _MIDDLE], axis=1)
     multiplier = line.multiplier.astype(np.int64)
-    stream = [np.array([line.addend], np.int64), multiplier[: int(shared)]]
-    for first in range(0, len(fours), tile):
-        part = slice(first, first + tile)
-        stream += [starts[part].reshape(-1), words[part].T.reshape(-1)]
-        if not shared:
-            stream.append(multiplier[4 * first : 4 * (first + tile)])
-    return np.concatenate(stream).astype(np.uint32).view(np.int32)
+    tiles = []
+    for first in range(0, len(words), fours):
+        part = slice(first, first + fours)
+        own = multiplier[4 * first : 4 * (first + fours)]
+        weights = words[part].transpose(2, 0, 1).reshape(-1, 4)
+        tiles.append(Tile(starts[part], weights, own[:0] if shared else own))
+    head = [line.addend, *multiplier[: int(shared)].tolist()]
+    return Stream(head, tiles, len(weight), 4 * fours, lanes=8, added=128)

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nary.encoding import Realisation
 from ...op import depthwise_conv2d as op
 from ...op.depthwise_conv2d import DepthwiseConv2dAttrs
 from ...target import Isa
 from ..access_order import by_rows
 from ..conv2d import fold_zero_point
+from ..depthwise_rows import Rows, rows_of
 from ..layer import Kernel, Layer
-from ..line import Line, fit_line, saturation
+from ..line import Line, fit_raised, saturation
 from ..micro_kernel import MicroKernel
 from ..tir import FunctionBuilder, at, call, int32, loop, scratch, store
 from ..weights import accumulator_bounds
@@ -116,11 +118,16 @@ def depthwise_conv2d(layer: Layer, isa: Isa) -> Kernel | None:
     bias = fold_zero_point(bias, taps, attrs.x_zero_point)
     bounds = accumulator_bounds(taps, bias, layer.inputs[0].dtype)
     clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max)
-    line = fit_line(op.constants(w_scale, attrs), *clamp, *bounds)
-    in_lanes = bounds[0].min() >= -LIMIT and bounds[1].max() < LIMIT
-    if line is None or not in_lanes or not plane.fits():
+    line = fit_raised(taps, op.constants(w_scale, attrs), clamp, bounds)
+    if line is None or not plane.fits():
         return None
-    return _skeleton(plane, line, _pack(taps, bias, line))
+    limit = LIMIT >> line.bits
+    if bounds[0].min() < -limit or bounds[1].max() >= limit:
+        return None
+    taps, bias = taps << line.bits, bias << line.bits
+    one_each = layer.output.shape[3] == layer.inputs[0].shape[3]
+    realisation = layer.realisation if one_each else "plain"
+    return _skeleton(plane, line, _pack(taps, bias, line, realisation, isa))
 
 
 def _plane(layer: Layer, isa: Isa) -> _Plane:
@@ -132,14 +139,21 @@ def _plane(layer: Layer, isa: Isa) -> _Plane:
     return _Plane(layer, isa, third, (min(third, rows - third), rows - third), packed, pitch)
 
 
-def _pack(taps: NDArray[np.int8], bias: NDArray[np.int32], line: Line) -> NDArray[np.int32]:
-    """(channels, words) from (channels, taps) and (channels,)."""
+def _pack(
+    taps: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    line: Line,
+    realisation: Realisation,
+    isa: Isa,
+) -> Rows:
+    """Rows from (channels, taps) and (channels,)."""
     head = np.stack([*starts(bias), line.multiplier], axis=1)
-    weights = np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4)))
-    return np.concatenate([head, np.ascontiguousarray(weights).view(np.int32)], axis=1)
+    count = taps.shape[1]
+    order = np.pad(np.arange(count), (0, -count % 4), constant_values=-1)
+    return rows_of(head, taps, order, realisation, isa)
 
 
-def _skeleton(plane: _Plane, line: Line, constants: NDArray[np.int32]) -> Kernel:
+def _skeleton(plane: _Plane, line: Line, taps: Rows) -> Kernel:
     """Channel by channel."""
     layer, attrs = plane.layer, plane.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
@@ -148,19 +162,21 @@ def _skeleton(plane: _Plane, line: Line, constants: NDArray[np.int32]) -> Kernel
     packing, convolution = plane.packing(), plane.convolution(line)
     with FunctionBuilder("depthwise_conv2d") as builder:
         x = builder.parameter("x", x_shape, layer.inputs[0].dtype)
-        w = builder.parameter("w", constants.shape, "int32")
+        open_taps = taps.declare(builder)
         y = builder.parameter("y", y_shape, layer.output.dtype)
+        rows = open_taps()
         words = scratch("lanes", (2 * plane.rows * plane.pitch,), "int32")
         with loop("i", plane.rows * plane.pitch) as i:
             for k, word in enumerate(starts(np.array([attrs.x_zero_point], np.int32))):
                 store(words, [2 * i + k], int32(int(word[0])))
         with loop("n", batch) as n, loop("c", channels) as c:
             call(packing.symbol, at(words, 0), at(x, n, 0, 0, c), channels)
+            rows.bring(c)
             with loop("m", multiplier) as m:
                 channel = c * multiplier + m
-                constant = at(w, channel, 0)
                 target = at(y, n, 0, 0, channel)
-                call(convolution.symbol, target, at(words, 0), constant, line.addend)
+                call(convolution.symbol, target, at(words, 0), rows.row(channel), line.addend)
     order = by_rows(width, y_shape[2], height, attrs.strides[0], pitch_bytes=channels)
     inplace = {0: order} if batch == 1 and multiplier == 1 else {}
-    return Kernel(builder.function, (constants,), inplace, (packing, convolution))
+    micro = (packing, convolution, *taps.routines)
+    return Kernel(builder.function, taps.constants, inplace, micro, taps.stored(batch))

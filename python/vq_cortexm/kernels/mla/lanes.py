@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..line import Line
+from ..tiles import Stream, Tile
 from ..weights import accumulator_bounds
 
 BLOCK = 8
@@ -91,19 +92,23 @@ def _fits(lines: Lines, bias: NDArray[np.int32], x_dtype: str) -> bool:
     return all(least.min() >= -LIMIT and most.max() < LIMIT for least, most in bounds)
 
 
-def pack(
+def stream(
     lines: Lines, bias: NDArray[np.int32], line: Line, lanes: tuple[int, int], size: int
-) -> NDArray[np.int32]:
-    """The stream of tiles of `size` channels; bias: (channels,), lanes: b and c of its head."""
-    channels, _, steps = lines.weight.shape
-    head = [line.addend, channels // size, steps // BLOCK, steps % BLOCK, *lanes]
-    parts = lines.parts
-    words = [np.array(head, np.int32)]
+) -> Stream:
+    """What the routine reads in tiles of `size` channels; bias: (channels,), lanes: b and c of its
+    head."""
+    channels = lines.weight.shape[0]
+    parts, tiles = lines.parts, []
     for first in range(0, channels, size):
         tile = slice(first, first + size)
-        words.append(bias[tile] if lines.split else np.concatenate(starts(bias[tile])))
-        for part in range(parts.shape[1]):
-            weights = parts[tile, part].T.tobytes()
-            words.append(np.frombuffer(weights + bytes(-len(weights) % 4), np.int32))
-        words.append(line.multiplier[tile])
-    return np.concatenate(words)
+        before = bias[tile] if lines.split else np.concatenate(starts(bias[tile]))
+        weights = [parts[tile, part].T.reshape(-1) for part in range(parts.shape[1])]
+        words = [np.pad(flat, (0, -flat.size % 4)).reshape(-1, 4) for flat in weights]
+        tiles.append(Tile(before, np.concatenate(words), line.multiplier[tile]))
+    return Stream(head(lines, line, lanes, channels // size), tiles, channels, size, lanes=8)
+
+
+def head(lines: Lines, line: Line, lanes: tuple[int, int], full_tiles: int) -> list[int]:
+    """Of a stream."""
+    steps = lines.weight.shape[2]
+    return [line.addend, full_tiles, steps // BLOCK, steps % BLOCK, *lanes]

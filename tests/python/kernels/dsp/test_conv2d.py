@@ -11,7 +11,7 @@ import pytest
 from one_layer import one_layer_module, routines
 
 from vq_cortexm.build import build_folded
-from vq_cortexm.kernels.dsp import conv_weights
+from vq_cortexm.kernels.dsp import pairs
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.samples import random_samples
 
@@ -102,7 +102,7 @@ def test_weights_that_overflow_a_pair_are_packed_singly(board: str) -> None:
 def test_single_weights_of_drawn_shapes(
     seed: int, board: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conv_weights, "fits_pairs", lambda *_: False)
+    monkeypatch.setattr(pairs, "fits_pairs", lambda *_: False)
     check(seed, board)
 
 

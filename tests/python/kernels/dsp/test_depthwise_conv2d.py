@@ -225,7 +225,8 @@ def words_of(
     layout = choose_layout(layer_of((1, 9, 9, 1), kernel, **changes))
     assert layout is not None
     ending = Finish(np.array([[own]], np.int32), 0, {})
-    packed = pack(weight[np.newaxis], np.array([bias], np.int32), ending, layout)
+    rows = pack(weight[np.newaxis], np.array([bias], np.int32), ending, layout)
+    (packed,) = rows.constants
     assert packed.dtype == np.int32 and packed[0, :2].tolist() == [bias, own]
     return [tuple(word) for word in packed[0, 2:].reshape(-1, 1).view(np.int8).tolist()]
 

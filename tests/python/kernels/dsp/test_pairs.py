@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vq_cortexm.kernels.dsp.pairs import arrange, fits_pairs, in_fours, pack
+from vq_cortexm.kernels.dsp.pairs import LANES, TILE, arrange, fits_pairs, in_fours, tiles
+from vq_cortexm.kernels.tiles import Stream
 from vq_cortexm.kernels.weights import accumulator_bounds
 
 
@@ -44,6 +45,13 @@ def draw(seed: int) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int
     weight = rng.integers(-127, 128, (channels, inputs)).astype(np.int8)
     bias = rng.integers(-(1 << 20), 1 << 20, channels).astype(np.int32)
     return weight, bias, rng.integers(0, 1 << 31, channels).astype(np.int32)
+
+
+def pack(
+    weight: NDArray[np.int8], bias: NDArray[np.int32], constants: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """The stream without a head."""
+    return Stream([], tiles(weight, bias, constants), len(weight), TILE, LANES).words()
 
 
 def outputs(pair_count: int, stream: Reader, x: NDArray[np.int64]) -> list[tuple[int, int]]:

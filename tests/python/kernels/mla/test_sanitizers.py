@@ -8,11 +8,14 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nary_net import levels_of, nary_net
 from vq_models import TINY_MODELS
 
 from vq_cortexm.build import build_folded
+from vq_cortexm.compiled_model import CompiledModel
 from vq_cortexm.micro.host import build_host_library, sanitizer_environment
 
 FAMILIES = {
@@ -27,10 +30,22 @@ def test_nothing_is_found(name: str, core: str, tmp_path: Path) -> None:
     compiled = build_folded(TINY_MODELS[name](), f"vq-cortexm/{core}", name="tiny")
     kernels = [k.family for each in compiled.program.micro_kernels.values() for k in each]
     assert set(kernels) == FAMILIES[name]
+    run_sanitized(compiled, tmp_path)
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m3", "cortex-m0"])
+@pytest.mark.parametrize("realisation", ["hybrid", "codebook"])
+def test_decoders(realisation: Any, core: str, tmp_path: Path) -> None:
+    module = nary_net(levels_of(21, realisation == "codebook", 1), realisation)
+    run_sanitized(build_folded(module, f"vq-cortexm/{core}", name="tiny"), tmp_path)
+
+
+def run_sanitized(compiled: CompiledModel, tmp_path: Path) -> None:
     library = build_host_library(compiled.export(tmp_path / "m"), tmp_path / "b", sanitize=True)
     size = compiled.model_io.input_bytes
     script = f"""
         from pathlib import Path
+from typing import Any
         from vq_cortexm.micro.app import IoTensor, ModelIo
         from vq_cortexm.micro.host import HostModel
         io = {compiled.model_io!r}

@@ -1,0 +1,175 @@
+"""SelectRealisation: how each layer's weights are stored.
+
+Candidates are the realisations of `nary.encoding` that a kernel of the core has; the objective
+chooses, for the whole network:
+
+    size        the fewest bytes of flash; kernels have short loops then
+    balanced    the least product of bytes and squared cycles: speed shall not suffer
+    speed       the fewest cycles, and of nearly as many the fewest bytes
+
+Bytes are those of the kernels' constants, exactly, and of the routines' code, about: layers with
+equal routines share them, so a layer's best choice depends on those of others. Cycles are counted:
+products, and words that are decoded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+
+from ..codegen.micro_kernel import code_bytes
+from ..compat import Expr, IRModule, op_name
+from ..errors import UsageError
+from ..kernels import realise
+from ..kernels.layer import Kernel
+from ..nary.encoding import Realisation, possible_realisations
+from ..op.registry import count_macs
+from ..target import Core
+from .channels import bindings_of
+from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
+from .virtual_quantize import CHANNEL_AXES, layer_weights, virtual_quantization
+from .vq_config import VirtualQuantizeConfig
+
+_PRODUCT_CYCLES = {"fours": 1.075, "twos": 0.97}
+"""Modelled: of a product, by the weights of `conv_rows`; and of all others: """
+_OTHER_CYCLES = 1.03
+_PASS_CYCLES = {"decode_fields": 5.0, "decode_radix": 12.0, "decode_table": 15.0}
+_WIDE_CYCLES, _WORD_CYCLES = 9.0, 6.0
+"""Modelled: of a word of four weights, by what decodes it; more with fractions of 64 bits; and of
+what is around decoding."""
+_DECODING_BYTES = 150
+"""Of a kernel's code that calls decoders, about."""
+_TIE = 1e-9
+_SIMILAR = 1e-2
+"""Of `speed`: a percent of cycles may be given for as large a part of all bytes."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a layer takes with one realisation; `code` has bytes by routine."""
+
+    realisation: Realisation
+    constant_bytes: int
+    cycles: float
+    code: dict[str, int]
+
+
+_Chosen = dict[str, _Choice]
+
+
+@tvm.transform.module_pass(opt_level=0, name="vq.SelectRealisation")
+class SelectRealisation:
+    """Pass on folded modules for one core; never changes a value. The attribute of `main` that
+    `lower_to_tir.realisations` reads has the choices."""
+
+    def __init__(self, core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> None:
+        self.core = core
+        self.objective = objective
+
+    def transform_module(self, module: IRModule, _context: Any) -> IRModule:
+        """The module with the attribute."""
+        config = VirtualQuantizeConfig.from_json(virtual_quantization(module) or {})
+        choices = {}
+        for var, call in bindings_of(module["main"]):
+            if op_name(call) in CHANNEL_AXES:
+                name = str(var.name)
+                every = _choices(call, self.core, self.objective == "size")
+                choices[name] = _asked_for(name, config.levels_of(name).realisation, every)
+        chosen = _choose(choices, _COSTS[self.objective])
+        names = {name: choice.realisation for name, choice in chosen.items()}
+        result = tvm.IRModule(dict(module.functions.items()))
+        attrs = {REALISATIONS: json.dumps(names), OBJECTIVE: self.objective}
+        result["main"] = module["main"].with_attrs(attrs)
+        return result
+
+
+def _choices(call: Expr, core: Core, compact: bool) -> list[_Choice]:
+    """Plain first."""
+    macs = count_macs(call)
+    kernels = [realise(layer_of(call, compact=compact), core)]
+    for name in possible_realisations(layer_weights(call).weight):
+        kernel = realise(layer_of(call, realisation=name, compact=compact), core)
+        if kernel.weights.realisation == name:
+            kernels.append(kernel)
+    return [_choice(kernel, macs) for kernel in kernels]
+
+
+def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]) -> list[_Choice]:
+    """All of them, or the one that was asked for."""
+    asked = [choice for choice in every if realisation in (None, choice.realisation)]
+    if not asked:
+        possible = ", ".join(choice.realisation for choice in every)
+        raise UsageError(f"{layer} cannot be stored as {realisation}; possible: {possible}")
+    return asked
+
+
+def _choice(kernel: Kernel, macs: int) -> _Choice:
+    weights = {str(micro.parameters.get("weights")) for micro in kernel.micro}
+    per_product = max((_PRODUCT_CYCLES.get(name, _OTHER_CYCLES) for name in weights), default=4.0)
+    code = {micro.symbol: code_bytes(micro) for micro in kernel.micro}
+    stored = kernel.weights
+    if stored.decoded_words:
+        code[kernel.micro[0].symbol + "_decoding"] = _DECODING_BYTES
+    return _Choice(
+        stored.realisation,
+        sum(constant.nbytes for constant in kernel.constants),
+        macs * per_product + stored.decoded_words * _decoding_cycles(kernel),
+        code,
+    )
+
+
+def _decoding_cycles(kernel: Kernel) -> float:
+    """Of a word."""
+    passes = [micro for micro in kernel.micro if micro.family in _PASS_CYCLES]
+    wide = sum(_WIDE_CYCLES for micro in passes if micro.parameters.get("bits") == 64)
+    return sum((_PASS_CYCLES[micro.family] for micro in passes), _WORD_CYCLES) + wide
+
+
+def _choose(choices: dict[str, list[_Choice]], cost: Callable[[float, float], float]) -> _Chosen:
+    """Layer by layer the choice that is best beside all others', until none changes; from two
+    starts, since a routine pays only for several layers together."""
+
+    def total(chosen: _Chosen) -> float:
+        code = {k: v for choice in chosen.values() for k, v in choice.code.items()}
+        flash_bytes = sum(choice.constant_bytes for choice in chosen.values()) + sum(code.values())
+        return cost(flash_bytes, sum(choice.cycles for choice in chosen.values()))
+
+    def descend(chosen: _Chosen) -> _Chosen:
+        while True:
+            before = dict(chosen)
+            for name, every in choices.items():
+                totals = [total({**chosen, name: one}) for one in every]
+                chosen[name] = every[totals.index(min(totals))]
+            if total(chosen) >= total(before):
+                return before
+
+    plain = {name: every[0] for name, every in choices.items()}
+    fewest = {name: min(every, key=_constant_bytes) for name, every in choices.items()}
+    return min(descend(plain), descend(fewest), key=total)
+
+
+def _constant_bytes(choice: _Choice) -> int:
+    return choice.constant_bytes
+
+
+def _size(flash_bytes: float, cycles: float) -> float:
+    return flash_bytes + _TIE * cycles
+
+
+def _balance(flash_bytes: float, cycles: float) -> float:
+    return flash_bytes * cycles**2
+
+
+def _speed(flash_bytes: float, cycles: float) -> float:
+    return float(cycles * flash_bytes**_SIMILAR)
+
+
+_COSTS: dict[Objective, Callable[[float, float], float]] = {
+    "size": _size,
+    "balanced": _balance,
+    "speed": _speed,
+}
