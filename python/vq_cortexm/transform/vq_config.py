@@ -51,6 +51,12 @@ class VirtualQuantizeConfig(LayerLevels):
         """Whether every layer keeps its values."""
         return all(c.levels == LARGEST_LEVELS for c in (self, *self.layers.values()))
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether nothing is said of how weights are stored, either."""
+        stored = [c.realisation for c in (self, *self.layers.values())]
+        return self.changes_nothing and stored == [None] * len(stored)
+
     def levels_of(self, layer: str) -> LayerLevels:
         """The choice for a layer's name."""
         for pattern, chosen in self.layers.items():

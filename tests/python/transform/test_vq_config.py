@@ -50,7 +50,7 @@ def test_empty_file_asks_for_nothing(tmp_path: Path) -> None:
     [
         ('{"bits": 4', "line 1: not JSON"),
         ("[]", "the file is no JSON object"),
-        ('{"level": 4}', "unknown key 'level'; known: bits, levels, codebook, layers"),
+        ('{"level": 4}', "unknown key 'level'; known: bits, levels, codebook, realisation, layers"),
         ('{"bits": 9}', "bits is 9; whole numbers from 1 to 8 work"),
         ('{"bits": 0}', "bits is 0"),
         ('{"levels": 1}', "levels is 1; whole numbers from 2 to 256 work"),

@@ -45,7 +45,6 @@ def run_sanitized(compiled: CompiledModel, tmp_path: Path) -> None:
     size = compiled.model_io.input_bytes
     script = f"""
         from pathlib import Path
-from typing import Any
         from vq_cortexm.micro.app import IoTensor, ModelIo
         from vq_cortexm.micro.host import HostModel
         io = {compiled.model_io!r}
