@@ -104,7 +104,8 @@ install_package() {
     rm -f .venv/installed
     [ -x .venv/bin/python ] && [[ $(head -1 .venv/bin/pip) == "#!$PWD/"* ]] ||
         "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,test]'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --editable '.[bench,test,train]'
     echo "$state" >.venv/installed
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# first: it imports TVM
+from . import _import_tvm  # noqa: F401  # isort: skip
+
 from . import frontend, transform
 from ._version import __version__
 from .build import build

@@ -51,12 +51,13 @@ def _from_tflite(
 def _from_onnx(
     model: str | Path | bytes | Any, shape: Any = None, dtype: Any = "float32"
 ) -> tuple[IRModule, dict[str, Any]]:
-    """Module and parameters (none: they are constants of the module) of an ONNX QDQ model."""
+    """Module and parameters (none: they are constants of the module) of an ONNX model, QDQ or
+    QONNX."""
     return _frontend.from_onnx(model), {}
 
 
 frontend = ModuleType("tvm.relay.frontend", "Importers that return (module, parameters).")
-frontend.__dict__.update(from_tflite=_from_tflite, from_onnx=_from_onnx)
+frontend.__dict__.update(from_tflite=_from_tflite, from_onnx=_from_onnx, from_qonnx=_from_onnx)
 
 
 def publish() -> bool:

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import tflite
 import tvm
+from qonnx_builder import QonnxNet
 from tflite_builder import TfliteBuilder
 from tvm import relax
 
@@ -119,6 +120,17 @@ def test_onnx_model_as_relays_users_wrote_it(kind: str) -> None:
     lib = tvm.relay.build(mod, target="vq-cortexm", params=params, mod_name="digits")
     assert lib.name == "digits"
     assert lib.run([np.zeros((1, 1, 8, 8), np.int8)], check=True).bit_exact
+
+
+def test_qonnx_model_has_its_own_importers_name() -> None:
+    net = QonnxNet((1, 12))
+    x, w = net.quant("x", 0.05, 8), net.weight((5, 12), 4)
+    product = net.node("Gemm", [x, w], transB=1)
+    model = net.model(net.quant(product, 0.1, 8))
+    mod, params = tvm.relay.frontend.from_qonnx(model, shape={"x": (1, 12)})
+    lib = tvm.relay.build(mod, target="vq-cortexm", params=params, mod_name="net")
+    assert lib.report["layers"][0]["levels"] <= 15
+    assert lib.run([X], check=True).bit_exact
 
 
 def test_build_takes_the_importers_pair_and_our_options() -> None:
