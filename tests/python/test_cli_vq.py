@@ -117,3 +117,40 @@ def test_export_that_is_refused(here: Run, model: Path, tmp_path: Path) -> None:
 def test_help_names_the_options() -> None:
     text = vq("export-int8", "--help").stdout
     assert all(option in text for option in ("--bits", "--levels", "--vq", "--output"))
+
+
+def test_how_weights_are_stored(here: Run, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "stored.json"
+    file.write_text('{"levels": 5, "realisation": "radix"}')
+    (plain,) = json_of("run", model, *HOST, "--levels", "5", run=here)["layers"]
+    (layer,) = json_of("run", model, *HOST, "--check", "--vq", file, run=here)["layers"]
+    assert (plain["realisation"], layer["realisation"]) == ("plain", "radix")
+    assert 0 < layer["weight_bytes"] < plain["weight_bytes"]
+    assert "radix 5" in succeed("profile", model, *HOST, "--vq", file, run=here)
+
+
+@pytest.mark.parametrize(
+    ("stored", "names"),
+    [
+        ('{"realisation": "zip"}', 'realisation is "zip"; known: plain, nested, bitfield'),
+        ('{"levels": 256, "realisation": "nested"}', "cannot be stored as nested; possible: plain"),
+    ],
+)
+def test_how_weights_cannot_be_stored(
+    here: Run, model: Path, tmp_path: Path, stored: str, names: str
+) -> None:
+    file = tmp_path / "stored.json"
+    file.write_text(stored)
+    assert names in fail(2, "run", model, *HOST, "--vq", file, run=here)
+
+
+def test_a_folder_keeps_the_objective_it_was_compiled_for(
+    here: Run, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    options = ["--levels", "3", "--objective", "size", "--name", "net"]
+    succeed("compile", model, "-o", folder, *options, run=here)
+    succeed("compile", folder, "-o", tmp_path / "again", "--name", "net", run=here)
+    for file in folder.glob("*.c"):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+    assert "fast" in fail(2, "run", model, *HOST, "--objective", "fast", run=here)

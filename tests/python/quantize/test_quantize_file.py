@@ -220,3 +220,27 @@ def test_name_of_no_layer_is_refused(tmp_path: Path) -> None:
     config = VirtualQuantizeConfig(layers={"nothing": LayerLevels(4)})
     with pytest.raises(UsageError, match=r"nothing.*layers: conv_2d_0, depthwise_conv_2d_1"):
         _quantized(tmp_path, "tflite", config)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_reports_call_layers_as_the_quantizer_does(tmp_path: Path, net: str) -> None:
+    result, path = _quantized(tmp_path, net)
+    reported = [layer["name"] for layer in vq_cortexm.build(load(path)).report["layers"]]
+    assert [name for name in reported if name in {layer.name for layer in result.layers}] == [
+        layer.name for layer in result.layers
+    ]
+    one = result.layers[1].name
+    config = VirtualQuantizeConfig(layers={one: LayerLevels(3)})
+    few = vq_cortexm.build(load(path), vq=config).report["layers"]
+    assert [layer["name"] for layer in few if layer["levels"] <= 3] == [one]
+
+
+def test_layer_is_called_as_the_node_that_ends_it(tmp_path: Path) -> None:
+    _, path = _quantized(tmp_path, "chain")
+    proto = onnx.load(path)
+    ends = [node for node in proto.graph.node if node.op_type == "QuantizeLinear"]
+    ends[1].name, ends[2].name = "/stem/first conv", ""
+    onnx.save(proto, path)
+    layers = vq_cortexm.build(load(path)).report["layers"]
+    names = [layer["name"] for layer in layers if layer["macs"]]
+    assert names == ["stem_first_conv", "conv2d_0", ends[3].name, ends[4].name]
