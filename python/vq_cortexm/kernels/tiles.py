@@ -174,19 +174,19 @@ class DecodedTiles:
         head, words = len(stream.head), len(first.weights)
         others = first.before.size + first.after.size
         margin = self.decoder.margin
-        # decoding may overwrite what is around the weights, which is copied afterwards
+        # weights always start here; decoding may overwrite what is around them, which is copied
+        # afterwards
         start = max(head + first.before.size, margin)
-        begin = start - first.before.size - head
         size = start + words + max(first.after.size, margin)
         to = scratch("tile", (size,), "int32")
 
         def bring(index: Expr | int, tile: Tile, head_at: int) -> Expr:
             source, count = head + index * others, len(tile.weights)
-            behind = start + tile.before.size - first.before.size
-            self.decoder.bring(to, behind, constants, index, words, count)
+            begin = start - tile.before.size - head
+            self.decoder.bring(to, start, constants, index, words, count)
             _copy(to, begin, raw, head_at, head)
             _copy(to, begin + head, raw, source, tile.before.size)
-            _copy(to, behind + count, raw, source + tile.before.size, tile.after.size)
+            _copy(to, start + count, raw, source + tile.before.size, tile.after.size)
             return at(to, begin)
 
         def each_part(emit: Callable[[Part], None]) -> None:

@@ -77,16 +77,16 @@ void tvmgen_tiny_nary_pointwise(const int8_t *x, const int32_t *restrict raw,
         }
         tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3(&y[tile_index * 4], &tile[3], 49, &pixels[0]);
     }
-    tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[3], &weights0[36], 1);
-    tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[2], &weights1[10], 2);
-    tile[3] = raw[0];
+    tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[5], &weights0[36], 1);
+    tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[4], &weights1[10], 2);
+    tile[5] = raw[0];
     for (int32_t i = 0; i < 2; ++i) {
-        tile[i + 4] = raw[i + 57];
+        tile[i + 6] = raw[i + 57];
     }
     for (int32_t i = 0; i < 2; ++i) {
-        tile[i + 12] = raw[i + 59];
+        tile[i + 14] = raw[i + 59];
     }
-    tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3(&y[28], &tile[3], 49, &pixels[0]);
+    tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3(&y[28], &tile[5], 49, &pixels[0]);
 }
 
 /* depthwise */
@@ -130,17 +130,17 @@ void tvmgen_tiny_nary_connected(const int8_t *restrict x, const int32_t *restric
         tile[i + 488] = raw[i + 6];
     }
     tvmgen_tiny_nary_dense_unroll4_full_tail0_roundingsingle(&y[0], &x[0], &tile[2], 480, 4);
-    tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[3], &weights0[212], 27);
-    tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[6], &weights1[60], 30);
+    tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[5], &weights0[212], 27);
+    tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[8], &weights1[60], 30);
     for (int32_t i = 0; i < 2; ++i) {
-        tile[i + 2] = raw[i];
+        tile[i + 4] = raw[i];
     }
     for (int32_t i = 0; i < 2; ++i) {
-        tile[i + 4] = raw[i + 10];
+        tile[i + 6] = raw[i + 10];
     }
     for (int32_t i = 0; i < 2; ++i) {
-        tile[i + 246] = raw[i + 12];
+        tile[i + 248] = raw[i + 12];
     }
-    tvmgen_tiny_nary_dense_unroll4_tail2_roundingsingle(&y[4], &x[0], &tile[2], 480, 2);
+    tvmgen_tiny_nary_dense_unroll4_tail2_roundingsingle(&y[4], &x[0], &tile[4], 480, 2);
 }
 
