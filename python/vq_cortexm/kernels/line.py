@@ -22,8 +22,9 @@ from .micro_kernel import Parameter
 
 _LARGEST_SHIFT = 14
 """256 times the addend still fits int32, with any zero point."""
-_COMMON_SHIFT = 5
-"""Taken where it is exact: layers of equal shapes and shifts share a routine."""
+_COMMON_SHIFTS = (3, 1)
+"""The first that is not too large is taken where it is exact: layers of equal shapes and shifts
+share a routine."""
 _TRIED = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 """Added to a channel's multiplier until its steps fit."""
 
@@ -67,9 +68,8 @@ def fit_line(
     # the largest multiplier in [2^30, 2^31)
     largest_shift = min(30 - math.floor(math.log2(largest)) - 32, _LARGEST_SHIFT)
     clamp = (zero_point, y_min, y_max)
-    for shift in sorted({min(_COMMON_SHIFT, largest_shift), largest_shift}):
-        if shift < 1:
-            continue
+    common = [shift for shift in _COMMON_SHIFTS if shift <= largest_shift]
+    for shift in dict.fromkeys([*common[:1], *([largest_shift] if common else [])]):
         line = _fit_at((shift, bits), constants, clamp, scale, (lowest, highest))
         if line is not None:
             return line
