@@ -46,21 +46,22 @@ class Task:
     int8_model: str
     calibration: Callable[[Path, Path], Path]
     test: Callable[[Path], tuple[NDArray[np.int8], NDArray[Any]]]
+    test_file: str
     wanted: dict[int, float]
 
 
 def _train_images(datasets: Path, _folder: Path) -> Path:
-    return _find(datasets, TRAIN_IMAGES)
+    return find(datasets, TRAIN_IMAGES)
 
 
 def _test_images(datasets: Path) -> tuple[NDArray[np.int8], NDArray[Any]]:
-    data = dict(np.load(_find(datasets, TEST_IMAGES)))
+    data = dict(np.load(find(datasets, TEST_IMAGES)))
     return (data["x"].astype(np.int16) - 128).astype(np.int8), data["y"]
 
 
 def _clips(datasets: Path, folder: Path) -> Path:
     """The clips' features as the model's own input type."""
-    audio = np.load(_find(datasets, CLIPS))["audio"]
+    audio = np.load(find(datasets, CLIPS))["audio"]
     integers = np.trunc(mfcc(audio) / KEYWORD_SCALE + KEYWORD_ZERO_POINT)
     path = folder / "keyword_calibration.npz"
     np.savez(path, x=np.clip(integers, -128, 127).astype(np.int8))
@@ -68,7 +69,7 @@ def _clips(datasets: Path, folder: Path) -> Path:
 
 
 def _test_features(datasets: Path) -> tuple[NDArray[np.int8], NDArray[Any]]:
-    data = dict(np.load(_find(datasets, TEST_FEATURES)))
+    data = dict(np.load(find(datasets, TEST_FEATURES)))
     return data["x"], data["y"]
 
 
@@ -79,6 +80,7 @@ TASKS = (
         "pretrainedResnet_quant.tflite",
         _train_images,
         _test_images,
+        TEST_IMAGES,
         {8: 0.868, 6: 0.865, 5: 0.863, 4: 0.850, 3: 0.825},
     ),
     Task(
@@ -87,6 +89,7 @@ TASKS = (
         "kws_ref_model_int8.tflite",
         _clips,
         _test_features,
+        TEST_FEATURES,
         {8: 0.898, 6: 0.895, 5: 0.893, 4: 0.885},
     ),
 )
@@ -168,7 +171,8 @@ def render(measured: dict[str, list[Row]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str) -> Path:
+    """The file of that name at any depth; ends the program without it."""
     found = sorted(folder.rglob(name))
     if not found:
         sys.exit(f"{folder} lacks {name}")
@@ -183,10 +187,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     for name in FILES:
-        _find(arguments.datasets, name)
+        find(arguments.datasets, name)
     for task in TASKS:
         for name in (task.model, task.int8_model):
-            _find(arguments.models, name)
+            find(arguments.models, name)
     measured = {t.title: measure(t, arguments.models, arguments.datasets) for t in TASKS}
     text = render(measured)
     print(text)

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from ._version import __version__
+from .cli_fit import fit
 from .cli_quantize import quantize
 from .errors import UsageError, VqError, first_line
 from .files import write_atomically
@@ -157,6 +158,7 @@ def doctor(as_json: bool) -> None:
 
 
 cli.add_command(quantize)
+cli.add_command(fit)
 
 
 def _execute(model: Path, with_outputs: bool, options: dict[str, Any], **how: Any) -> None:

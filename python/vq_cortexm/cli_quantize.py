@@ -44,7 +44,7 @@ def quantize(
     samples: int | None,
     as_json: bool,
 ) -> None:
-    """Quantize MODEL, a float .onnx or .tflite file (or int8 .tflite), after its training."""
+    """Quantize MODEL, a float or int8 .onnx or .tflite file, after its training."""
     from .quantize import QuantizeOptions, quantize_file
     from .transform.vq_config import VirtualQuantizeConfig, requested_quantization
 
@@ -52,8 +52,8 @@ def quantize(
         raise UsageError(f"{output}: what is written is ONNX; give it the ending .onnx")
     options = QuantizeOptions(
         requested_quantization(bits, levels, vq) or VirtualQuantizeConfig(),
-        _numbers("--scale", scale),
-        _numbers("--mean", mean),
+        parse_numbers("--scale", scale),
+        parse_numbers("--mean", mean),
         samples or QuantizeOptions.samples,
     )
     messages = Console(stderr=True)
@@ -75,7 +75,8 @@ def quantize(
     click.echo(output)
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option, M or M1,M2,M3; UsageError for anything else."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -24,6 +24,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from tvm.sym.analyzer import Analyzer
 from tvm.tirx.buffer import is_buffer_var
 
+from .c_names import c_identifier
 from .errors import BudgetError, DeviceError, ModelError, ToolError, UsageError
 
 IRModule = Any
@@ -124,8 +125,10 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def onnx_as_operators() -> Iterator[None]:
     """Inside, TVM imports ONNX's Pad of a constant as `relax.nn.pad` and Clip between constants as
-    `relax.clip`; else both as loop nests."""
+    `relax.clip`, else both as loop nests; and what a QuantizeLinear gives is named as its node."""
     pad, clip = onnx_frontend.Pad.__dict__["_lower_pad"], onnx_frontend.Clip.__dict__["_impl_v13"]
+    importer = onnx_frontend.ONNXGraphImporter
+    convert = importer._convert_operator
 
     def lower_pad(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any, modes: Any) -> Expr:
         if attr.get("mode", b"constant") != b"constant":
@@ -142,12 +145,20 @@ def onnx_as_operators() -> Iterator[None]:
         low, high = (constant_value(x) if x else end for x, end in ends)
         return relax.op.clip(inputs[0], float(low), float(high))
 
+    def convert_operator(self: Any, op: str, inputs: Any, attr: Any, opset: int) -> Expr:
+        result, name = convert(self, op, inputs, attr, opset), attr["tvm_custom"]["name"]
+        if op != "QuantizeLinear" or not name:
+            return result
+        return self.bb.emit(result, name_hint=c_identifier(name, "layer"))
+
+    importer._convert_operator = convert_operator
     onnx_frontend.Pad._lower_pad = classmethod(lower_pad)
     onnx_frontend.Clip._impl_v13 = classmethod(lower_clip)
     try:
         yield
     finally:
         onnx_frontend.Pad._lower_pad, onnx_frontend.Clip._impl_v13 = pad, clip
+        importer._convert_operator = convert
 
 
 @contextmanager

@@ -68,6 +68,8 @@ class RunResult:
     cycles: int | None
     flash: Mapping[str, int]
     ram: Mapping[str, int]
+    symbols: Mapping[str, int]
+    """Bytes of every function and constant of the model's part; empty on the host."""
 
 
 class CompiledModel:
@@ -339,4 +341,5 @@ class CompiledModel:
                 "stack_peak": device.stack_peak_bytes,
                 "total": self.plan.arena_bytes + (device.sizes.data if device.sizes else 0),
             },
+            {s.name: s.size_bytes for s in device.sizes.symbols} if device.sizes else {},
         )

@@ -44,7 +44,8 @@ class _Writer:
             if node.op in MOVES:
                 self._move(node)
             else:
-                self._quantize(self._clamp(node, _RULES[node.op](self, node)), node.output)
+                value = self._clamp(node, _RULES[node.op](self, node))
+                self._quantize(value, node.output, layer=node.name)
         for name in graph.outputs:
             self._dequantize(name, name)
         shape = [_BATCH, *graph.input_shape]
@@ -63,9 +64,11 @@ class _Writer:
         checker.check_model(proto)
         return proto
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+    def node(
+        self, operator: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any
+    ) -> str:
         """Appends a node; returns its output."""
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], output, **attributes))
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name, **attributes))
         return output
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
@@ -103,8 +106,9 @@ class _Writer:
             self.constant(f"{name}_zero_point", np.array(scale.zero_point, np.int8)),
         ]
 
-    def _quantize(self, value: str, name: str) -> None:
-        self.node("QuantizeLinear", [value, *self._ends(name)], f"{name}_int8")
+    def _quantize(self, value: str, name: str, layer: str = "") -> None:
+        """Reports call a layer as the node is called that ends it."""
+        self.node("QuantizeLinear", [value, *self._ends(name)], f"{name}_int8", name=layer)
 
     def _dequantize(self, name: str, real: str) -> None:
         self.node("DequantizeLinear", [f"{name}_int8", *self._ends(name)], real)

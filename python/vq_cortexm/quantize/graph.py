@@ -99,6 +99,15 @@ class FloatGraph:
         """The layers with weights."""
         return tuple(node for node in self.nodes if node.is_product)
 
+    @property
+    def read_last(self) -> tuple[tuple[str, ...], ...]:
+        """For each node the tensors that nothing needs after it."""
+        seen, last = set(self.outputs), []
+        for node in reversed(self.nodes):
+            last.append(tuple(name for name in dict.fromkeys(node.inputs) if name not in seen))
+            seen.update(node.inputs)
+        return tuple(reversed(last))
+
 
 def simplify(graph: FloatGraph) -> FloatGraph:
     """Without nodes that no output needs; activations joined to the node before them, where

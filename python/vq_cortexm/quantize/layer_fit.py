@@ -42,6 +42,12 @@ class QuantizedLayer:
         along = (-1, *[1] * (self.weight.ndim - 1))
         return np.asarray(self.weight * self.w_scale.reshape(along), np.float32)
 
+    def without(self, channels: NDArray[np.bool_]) -> QuantizedLayer:
+        """The layer whose output channels of the mask (O,) are zero."""
+        weight, bias = self.weight.copy(), self.bias.copy()
+        weight[channels], bias[channels] = 0, 0
+        return QuantizedLayer(weight, self.w_scale, bias)
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:

@@ -7,11 +7,12 @@ to here are quantized. The first is what a layer is fitted to, the second what i
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..transform.vq_config import LayerLevels, VirtualQuantizeConfig
@@ -20,6 +21,7 @@ from .evaluate import evaluate
 from .graph import MOVES, FloatArray, FloatGraph, Node, Scale
 from .layer_fit import QuantizedLayer, fit_layer, measure
 
+BoolArray = NDArray[np.bool_]
 Watch = Callable[[str], None]
 """Called with the name of each layer that is done."""
 
@@ -45,34 +47,35 @@ def quantize_graph(
     input_scale: Scale,
     config: VirtualQuantizeConfig,
     watch: Watch = lambda name: None,
+    pruned: Mapping[str, BoolArray] = MappingProxyType({}),
 ) -> QuantizedGraph:
     """Quantizes every layer to the levels of `config`; x (N, ...) is the calibration data.
 
-    UsageError for a name in `config` that is no layer's.
+    `pruned` are the output channels (O,) of layers whose weights and biases become zero; the layers
+    behind them are fitted to what is left. UsageError for a name in `config` that is no layer's.
     """
     _check_names(graph, config)
     layers: dict[str, QuantizedLayer] = {}
     scales = {**graph.scales, graph.input: input_scale}
     floats = {graph.input: x}
     integers = {graph.input: quantized(x, input_scale)}
-    left = Counter(name for node in graph.nodes for name in node.inputs)
-    left.update(graph.outputs)
-    for node in graph.nodes:
+    for node, done in zip(graph.nodes, graph.read_last, strict=True):
         given = [floats[name] for name in node.inputs]
         seen = [integers[name] for name in node.inputs]
         floats[node.output] = evaluate(node, given)
         if node.is_product:
-            layers[node.name] = _fitted(node, given[0], seen[0], config.levels_of(node.name))
-            node = _with_layer(node, layers[node.name])
+            layer = _fitted(node, given[0], seen[0], config.levels_of(node.name))
+            if node.name in pruned:
+                layer = layer.without(pruned[node.name])
+            layers[node.name] = layer
+            node = with_layer(node, layer)
         value = evaluate(node, seen)
         if node.output in graph.scales:  # saturation is part of what an int8 file computes
             floats[node.output] = np.clip(floats[node.output], *graph.scales[node.output].range)
         scales[node.output] = _scale(node, value, scales)
         integers[node.output] = quantized(value, scales[node.output])
-        left.subtract(node.inputs)
-        for name in set(node.inputs):
-            if not left[name]:
-                del floats[name], integers[name]
+        for name in done:
+            del floats[name], integers[name]
         watch(node.name)
     pairs = [(floats[name], integers[name]) for name in graph.outputs]
     float_outputs, outputs = zip(*pairs, strict=True)
@@ -81,11 +84,16 @@ def quantize_graph(
 
 def _fitted(node: Node, given: FloatArray, seen: FloatArray, chosen: LayerLevels) -> QuantizedLayer:
     """The layer that makes of `seen` what the float layer makes of `given`, before its clamp."""
-    wanted = evaluate(replace(node, low=-math.inf, high=math.inf), [given])
-    return fit_layer(node, measure(node, seen, wanted), chosen)
+    return fit_layer(node, measure(node, seen, before_clamp(node, given)), chosen)
 
 
-def _with_layer(node: Node, layer: QuantizedLayer) -> Node:
+def before_clamp(node: Node, x: FloatArray) -> FloatArray:
+    """What a node with one input makes of it, not clamped."""
+    return evaluate(replace(node, low=-math.inf, high=math.inf), [x])
+
+
+def with_layer(node: Node, layer: QuantizedLayer) -> Node:
+    """The node with the numbers that a layer's integers stand for."""
     return replace(node, weight=layer.real_weight, bias=layer.bias)
 
 

@@ -37,10 +37,8 @@ class _Reader:
     def run(self) -> FloatGraph:
         for operator in self.graph.operators:
             if operator.type not in _CONVERTERS:
-                quantized = "Quantize" in operator.type or "Linear" in operator.type
                 known = ", ".join(sorted(_CONVERTERS))
-                reason = "the model is quantized already" if quantized else f"supported: {known}"
-                raise ModelError(f"{operator.label} is not supported; {reason}")
+                raise ModelError(f"{operator.label} is not supported; supported: {known}")
             _CONVERTERS[operator.type](self, operator)
         shape = self.graph.shapes[self.graph.input]
         nodes = self._with_names()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .calibration_data import read_data
 from .export_onnx import to_onnx
 from .graph import FloatArray, FloatGraph
 from .quantize_graph import QuantizedGraph, Watch, quantize_graph
+from .read_folded import is_quantized, read_folded
 from .read_onnx import read_onnx
 from .read_tflite import read_tflite
 
@@ -65,41 +66,56 @@ class QuantizedModel:
 def quantize_file(
     model: Path, data: Path, options: QuantizeOptions, watch: Watch = lambda name: None
 ) -> QuantizedModel:
-    """Quantizes a float ONNX or TFLite file (or an int8 TFLite one) on the `x` of a `.npz` file.
+    """Quantizes a float or int8 file, ONNX or TFLite, on the `x` of a `.npz` file.
 
     ModelError or UsageError if either cannot be used.
     """
-    source, graph = _read(model)
+    source, graph = read_model(model)
     given = read_data(data, graph, options.scale, options.mean, options.samples)
     quantized = quantize_graph(graph, given.x, given.scale, options.config, watch)
-    layers = _summaries(quantized)
-    described = {
-        "model": model.name,
-        "sha256": hashlib.sha256(source).hexdigest(),
-        "samples": len(given.x),
-        "weights": options.config.to_json(),
-        "layers": {layer.name: layer.levels for layer in layers},
-    }
+    origin = Origin(model.name, hashlib.sha256(source).hexdigest(), len(given.x))
     return QuantizedModel(
-        to_onnx(quantized, {METADATA_KEY: json.dumps(described)}),
-        layers,
+        export_onnx(quantized, origin, options.config),
+        summarize_layers(quantized),
         len(given.x),
         _accuracy(quantized.float_outputs[0], given.y),
         _accuracy(quantized.outputs[0], given.y),
     )
 
 
-def _read(path: Path) -> tuple[bytes, FloatGraph]:
+@dataclass(frozen=True)
+class Origin:
+    """What a model was made from: the file's name and SHA-256, and how many samples."""
+
+    model: str
+    sha256: str
+    samples: int
+
+
+def export_onnx(
+    quantized: QuantizedGraph, origin: Origin, config: VirtualQuantizeConfig
+) -> ModelProto:
+    """The ONNX model, with what it was made from in its metadata."""
+    layers = {layer.name: layer.levels for layer in summarize_layers(quantized)}
+    described = {**asdict(origin), "weights": config.to_json(), "layers": layers}
+    return to_onnx(quantized, {METADATA_KEY: json.dumps(described)})
+
+
+def read_model(path: Path) -> tuple[bytes, FloatGraph]:
+    """A model file's bytes and its network; ModelError or UsageError if it cannot be used."""
     if path.suffix not in _READERS:
         raise UsageError(f"{path}: unknown ending {path.suffix!r}; known: {', '.join(_READERS)}")
     try:
         source = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from None
-    return source, _READERS[path.suffix](source, path.name)
+    is_folded = path.suffix == ".onnx" and is_quantized(source)
+    read = read_folded if is_folded else _READERS[path.suffix]
+    return source, read(source, path.name)
 
 
-def _summaries(quantized: QuantizedGraph) -> tuple[LayerSummary, ...]:
+def summarize_layers(quantized: QuantizedGraph) -> tuple[LayerSummary, ...]:
+    """The layers with weights, in order."""
     weights = {name: layer.weight for name, layer in quantized.layers.items()}
     return tuple(
         LayerSummary(n.name, n.op, weights[n.name].size, len(np.unique(weights[n.name])))

@@ -57,7 +57,7 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
             rows.refill(x, n, b, first, attrs)
             count = bind("count", T.min(band, y_shape[1] - top)) if y_shape[1] % band else band
 
-            def convolve(part: Part, n: Expr = n) -> None:
+            def convolve(part: Part) -> None:
                 with loop("r", count) as r:
                     row = first if band == 1 else bind("row", first + r * attrs.strides[0])
                     lines = [

@@ -199,28 +199,17 @@ def _pointwise(conv: _Conv) -> Kernel:
                 with loop("i", count) as i:
                     pack_pixels(at(words, i * (2 * depth)), n, oh, pixel_of(first + i))
 
-                def convolve_run(
-                    part: Part,
-                    place: tuple[Expr, ...] = (n, oh, first, count),
-                ) -> None:
-                    n, oh, first, count = place
+                def convolve_run(part: Part) -> None:
                     with loop("i", count) as i:
                         to = at(y, n, oh, pixel_of(first + i), part.channel)
-                        call(
-                            part.routine.symbol,
-                            to,
-                            part.stream,
-                            *conv.starts(words, i * (2 * depth)),
-                        )
+                        starts = conv.starts(words, i * (2 * depth))
+                        call(part.routine.symbol, to, part.stream, *starts)
 
                 each_part(convolve_run)
             if pixels % 3:
 
-                def convolve_last(
-                    part: Part,
-                    place: tuple[Expr, ...] = (n, oh),
-                ) -> None:
-                    to = at(y, *place, last, part.channel)
+                def convolve_last(part: Part) -> None:
+                    to = at(y, n, oh, last, part.channel)
                     call(part.routine.symbol, to, part.stream, *conv.starts(overlapping, 0))
 
                 each_part(convolve_last)
@@ -281,15 +270,11 @@ def _from_rows(conv: _Conv) -> Kernel:
                 pack_row(n, padded)
             segments = [ring.slot(first + kh * attrs.dilation[0]) for kh in range(kernel_height)]
 
-            def convolve_row(
-                part: Part,
-                place: tuple[Expr, Expr] = (n, oh),
-                segments: list[Expr] = segments,
-            ) -> None:
+            def convolve_row(part: Part) -> None:
                 with loop("ow", third) as ow:
                     column = ow * (2 * step)
                     starts = [s for line in segments for s in conv.starts(words, line + column)]
-                    to = at(y, *place, ow, part.channel)
+                    to = at(y, n, oh, ow, part.channel)
                     call(part.routine.symbol, to, part.stream, *starts)
 
             each_part(convolve_row)
