@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,30 @@ def test_poisoned_memory_changes_nothing(realisation: Any) -> None:
     compiled = build_folded(module, name="net")
     samples = random_samples(compiled.program.inputs, 2, seed=1)
     assert compiled.run(samples, "host", check=True, poison=True).bit_exact
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385", "host"])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 1), (1, 5), (2, 4), (5, 5), (15, 1)])
+def test_depthwise_kernels(kernel: tuple[int, int], strides: tuple[int, int], board: str) -> None:
+    """Every order of taps that the routines want."""
+    rng = np.random.default_rng(sum(kernel))
+    values = levels_of(7, False, 0)
+    constants = [
+        rng.choice(values, (*kernel, 13)),
+        rng.integers(-200, 200, 13).astype(np.int32),
+        rng.uniform(0.05, 0.2, 13).astype(np.float32),
+    ]
+    attrs = replace(DEPTHWISE, strides=strides)
+    module = one_layer_module("depthwise_conv2d", (1, 17, 6, 13), "int8", constants, attrs)
+    asked = VirtualQuantizeConfig(realisation="radix")
+    module["main"] = module["main"].with_attr(
+        "vq.virtual_quantization", json.dumps(asked.to_json())
+    )
+    target = OTHER_CORES.get(board, "vq-cortexm")
+    compiled = build_folded(module, target, name="net")
+    samples = random_samples(compiled.program.inputs, 1, seed=1)
+    assert compiled.run(samples, board, check=True).bit_exact
 
 
 def test_binary_weights_keep_their_one_bit() -> None:
