@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from tvm import relax
 
 from vq_cortexm.build import build_folded
-from vq_cortexm.compat import constant, tensor_type
+from vq_cortexm.compat import constant, constant_value, tensor_type
+from vq_cortexm.kernels import realise
+from vq_cortexm.nary.encoding import possible_realisations
 from vq_cortexm.op.add import AddAttrs
 from vq_cortexm.op.avg_pool2d import AvgPool2dAttrs
 from vq_cortexm.op.concat import ConcatAttrs
@@ -23,6 +26,10 @@ from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.samples import random_samples
+from vq_cortexm.target import core_of_target
+from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.lower_to_tir import layer_of
+from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 
 ROUNDINGS = ("single", "double", "float")
 
@@ -213,11 +220,24 @@ LAYERS = {
 }
 
 
-def one_layer_module(name: str, seed: int) -> Any:
+def with_few_levels(rng: np.random.Generator, weights: list[Any]) -> list[Any]:
+    """Uniform levels around zero, or drawn ones; steps make up for small ones."""
+    levels = int(rng.choice([2, 3, 4, 5, 7, 9, 16, 21, 32, 50, 100, 128]))
+    values = np.arange(levels) - levels // 2
+    if rng.random() < 0.3:
+        values = rng.choice(np.arange(-128, 128), levels, replace=False)
+    weight, bias, scale = (constant_value(one) for one in weights)
+    few = rng.choice(values, weight.shape).astype(np.int8)
+    wider = scale * (70 / max(1, np.abs(values).mean()))
+    return [constant(few), constant(bias // 50), constant(wider.astype(np.float32))]
+
+
+def one_layer_module(name: str, seed: int, few_levels: bool = False) -> Any:
     """A module of a single drawn layer; `add` and `concat` take two inputs."""
     rng = np.random.default_rng([seed, *name.encode()])
     dtype = "uint8" if rng.random() < 0.3 else "int8"
     shape, weights, attrs = LAYERS[name](rng, dtype)
+    weights = with_few_levels(rng, weights) if few_levels else weights
     builder = relax.BlockBuilder()
     count = 2 if name in ("add", "concat") else 1
     inputs = [relax.Var(f"x{i}", tensor_type(shape, dtype)) for i in range(count)]
@@ -266,3 +286,50 @@ def test_depthwise_output_that_would_run_ahead_of_its_input(seed: int) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_many_layers(name: str, seed: int) -> None:
     check(name, seed, "mps2-an386" if seed % 4 == 0 else "host")
+
+
+def check_stored(name: str, seed: int, board: str, target: str = "vq-cortexm") -> None:
+    """One of the ways in which the core's kernel can store the weights."""
+    module = one_layer_module(name, seed, few_levels=True)
+    ((_, call),) = bindings_of(module["main"])
+    weight = constant_value(call.args[1])
+    core = core_of_target(target)
+    stored = [
+        way
+        for way in possible_realisations(weight)
+        if realise(layer_of(call, realisation=way), core).weights.realisation == way
+    ]
+    way = stored[seed % len(stored)] if stored else "plain"
+    asked = VirtualQuantizeConfig(realisation=way).to_json()
+    module["main"] = module["main"].with_attr("vq.virtual_quantization", json.dumps(asked))
+    objective: Any = ("balanced", "size")[seed // 2 % 2]
+    compiled = build_folded(module, target, objective=objective, name="layer")
+    (step,) = compiled.program.steps
+    assert step.realisation == way
+    samples = random_samples(compiled.program.inputs, 4, seed)
+    result = compiled.run(samples, board, check=True, poison=True)
+    assert result.bit_exact, f"{name}, seed {seed}, {way}, {board}"
+
+
+WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "dense")
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_weights_of_few_levels_on_the_host(name: str, seed: int) -> None:
+    check_stored(name, seed, "host")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385", "microbit"])
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_weights_of_few_levels_in_the_emulator(name: str, board: str, seed: int) -> None:
+    check_stored(name, 100 + seed, board, f"vq-cortexm/{board}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 300))
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_many_weights_of_few_levels(name: str, seed: int) -> None:
+    board = ("mps2-an386", "host", "mps2-an385", "host")[seed % 4]
+    check_stored(name, seed, board, "vq-cortexm" if board == "host" else f"vq-cortexm/{board}")

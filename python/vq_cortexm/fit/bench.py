@@ -1,0 +1,123 @@
+"""Builds of quantized networks, and what their reports say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..aot.library import micro_symbol
+from ..build import build
+from ..compat import op_name
+from ..compiled_model import CompiledModel, RunResult
+from ..errors import UsageError
+from ..frontend import from_onnx
+from ..op.rounding import Rounding
+from ..quantize.export_onnx import to_onnx
+from ..quantize.graph import FloatArray
+from ..quantize.quantize_graph import QuantizedGraph
+from ..samples import random_samples
+from ..target import DEFAULT_TARGET, Board
+from ..transform.channels import bindings_of
+from ..transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective
+from ..transform.virtual_quantize import CHANNEL_AXES, layer_weights
+from ..transform.vq_config import VirtualQuantizeConfig
+from .problem import Plan
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What models are built for, and where they are measured."""
+
+    board: Board
+    rounding: Rounding = "single"
+
+    def build(
+        self,
+        quantized: QuantizedGraph,
+        objective: Objective = DEFAULT_OBJECTIVE,
+        vq: VirtualQuantizeConfig | None = None,
+    ) -> CompiledModel:
+        """Its ONNX file, compiled for the board's core; `vq` may say how weights are stored."""
+        module = from_onnx(to_onnx(quantized, {}))
+        target = f"{DEFAULT_TARGET}/{self.board.core.name}"
+        return build(module, target, rounding=self.rounding, objective=objective, vq=vq)
+
+    def build_planned(self, quantized: QuantizedGraph, plan: Plan) -> tuple[CompiledModel, Plan]:
+        """The build of a plan, and what it has become: where the weights do not suit a realisation
+        (they were fitted together since it was planned), the objective chooses all of them."""
+        try:
+            return self.build(quantized, plan.objective, plan.config), plan
+        except UsageError:
+            compiled = self.build(quantized, plan.objective)
+            return compiled, plan_of(compiled, plan)
+
+    def profile(self, compiled: CompiledModel) -> RunResult:
+        """One inference on the board."""
+        return compiled.run(random_samples(compiled.program.inputs, 1, seed=1), self.board)
+
+
+def plan_of(compiled: CompiledModel, asked: Plan) -> Plan:
+    """The plan with the realisations that a build has."""
+    stored = {layer["name"]: layer["realisation"] for layer in compiled.report["layers"]}
+    layers = tuple(c._replace(realisation=stored[c.layer]) for c in asked.layers)
+    return replace(asked, layers=layers)
+
+
+def run_on_host(compiled: CompiledModel, x: FloatArray) -> FloatArray:
+    """The first output, as real numbers (N, ...), for real inputs (N, ...)."""
+    (given,), (result, *_) = compiled.metadata["inputs"], compiled.metadata["outputs"]
+    integers = np.clip(np.rint(x / given["scale"]) + given["zero_point"], -128, 127)
+    run = compiled.run(list(integers.astype(np.int8)[:, np.newaxis]), "host")
+    first = np.concatenate([outputs[0] for outputs in run.outputs])
+    centred = first.astype(np.float32) - np.float32(result["zero_point"])
+    return np.asarray(centred * np.float32(result["scale"]), np.float32)
+
+
+def constant_bytes(compiled: CompiledModel) -> dict[str, int]:
+    """Bytes of the constants of each layer: weights, biases and what requantizes."""
+    return {layer["name"]: layer["flash"] for layer in compiled.report["layers"]}
+
+
+def weight_counts(compiled: CompiledModel) -> dict[str, int]:
+    """How many weights each layer with weights has in the build."""
+    return {
+        str(var.name): layer_weights(call).weight.size
+        for var, call in bindings_of(compiled.module["main"])
+        if op_name(call) in CHANNEL_AXES
+    }
+
+
+def weight_overhead(plain: CompiledModel) -> dict[str, int]:
+    """What an 8-bit build stores of each layer beside one byte for each weight. Whatever another
+    build of the layer takes less than this one, its weights take less."""
+    stored = constant_bytes(plain)
+    return {name: stored[name] - count for name, count in weight_counts(plain).items()}
+
+
+def weight_bytes(compiled: CompiledModel, overhead: Mapping[str, int]) -> int:
+    """What the weights of a build are stored in; `overhead` is the plain build's."""
+    stored = constant_bytes(compiled)
+    return sum(stored[name] - excess for name, excess in overhead.items())
+
+
+def routine_symbols(compiled: CompiledModel) -> dict[str, frozenset[str]]:
+    """The generated routines that each layer calls."""
+    return {
+        step.layer: frozenset(
+            micro_symbol(kernel, compiled.name)
+            for kernel in compiled.program.micro_kernels[step.function]
+        )
+        for step in compiled.program.steps
+    }
+
+
+def ram_bytes(compiled: CompiledModel, run: RunResult) -> dict[str, int]:
+    """RAM while each layer runs: static data and the bytes of the arena that are live."""
+    result = {}
+    for index, step in enumerate(compiled.program.steps):
+        live = [p for p in compiled.plan.placements if p.storage.first <= index <= p.storage.last]
+        taken = {byte for place in live for byte in range(place.offset, place.end)}
+        result[step.layer] = run.ram["data"] + len(taken)
+    return result
