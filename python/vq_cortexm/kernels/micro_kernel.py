@@ -17,8 +17,6 @@ from functools import cached_property
 from ..target import Isa
 
 Parameter = int | str | bool | None
-_LONGEST_WORD = 12
-"""That symbols have as it is."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,12 @@ class MicroKernel:
     @cached_property
     def symbol(self) -> str:
         """`vq_<family>_<name><value>_…`; a flag shows its name, or nothing;
-        nor does None; a long text shows its checksum."""
+        nor does None; what is no word shows its checksum."""
         parts = [f"vq_{self.family}"]
         for name, value in self.parameters.items():
             if value is True:
                 parts.append(name)
-            elif isinstance(value, str) and len(value) > _LONGEST_WORD:
+            elif isinstance(value, str) and not value.isidentifier():
                 parts.append(f"{name}{zlib.crc32(value.encode()):08x}")
             elif value is not False and value is not None:
                 parts.append(f"{name}{value}".replace("-", "m"))

@@ -291,7 +291,7 @@ def test_many_layers(name: str, seed: int) -> None:
 def check_stored(name: str, seed: int, board: str, target: str = "vq-cortexm") -> None:
     """One of the ways in which the core's kernel can store the weights."""
     module = one_layer_module(name, seed, few_levels=True)
-    ((_, call),) = bindings_of(module["main"])
+    _, call = bindings_of(module["main"])[0]
     weight = constant_value(call.args[1])
     core = core_of_target(target)
     stored = [
