@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..op.rounding import Int64Array, RequantizeConstants, requantize
 from .micro_kernel import Parameter
+from .weights import free_bits
 
 _LARGEST_SHIFT = 14
 """256 times the addend still fits int32, with any zero point."""
@@ -84,9 +85,7 @@ def fit_raised(
 ) -> Line | None:
     """The line of a layer whose weights and biases may be multiplied by 2^bits, which its scale may
     need; int8 still holds such weights. `clamp`: zero point, y_min, y_max."""
-    largest = max(1, int(np.abs(weight.astype(np.int64)).max()))
-    most = (np.iinfo(np.int8).max // largest).bit_length() - 1
-    for bits in range(max(0, most) + 1):
+    for bits in range(free_bits(weight) + 1):
         line = fit_line(constants, *clamp, *bounds, bits=bits)
         if line is not None:
             return line

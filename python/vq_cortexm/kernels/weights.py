@@ -19,6 +19,12 @@ def accumulator_bounds(
     return start + ends.min(axis=0).sum(axis=1), start + ends.max(axis=0).sum(axis=1)
 
 
+def free_bits(weight: NDArray[np.int8]) -> int:
+    """By how many bits weights can be shifted up and still be int8."""
+    largest = max(1, int(np.abs(weight.astype(np.int64)).max()))
+    return max(0, (np.iinfo(np.int8).max // largest).bit_length() - 1)
+
+
 def padded(rows: NDArray[np.int64], multiple: int) -> NDArray[np.int64]:
     """The rows, with rows of zeros up to a multiple."""
     missing = -rows.shape[0] % multiple

@@ -15,6 +15,7 @@ products, and words that are decoded.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import tvm
 
 from ..codegen.micro_kernel import code_bytes
-from ..compat import Expr, IRModule, op_name
+from ..compat import Expr, IRModule, op_name, shape_of
 from ..errors import UsageError
 from ..kernels import realise
 from ..kernels.layer import Kernel
@@ -34,9 +35,11 @@ from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective,
 from .virtual_quantize import CHANNEL_AXES, layer_weights, virtual_quantization
 from .vq_config import VirtualQuantizeConfig
 
-_PRODUCT_CYCLES = {"fours": 1.075, "twos": 0.97}
-"""Modelled: of a product, by the weights of `conv_rows`; and of all others: """
+_PRODUCT_CYCLES = {"fours": 1.075, "twos": 0.97, "dense": 1.3, "dense_nested": 1.4}
+"""Modelled: of a product, by the weights of `conv_rows` or by routine; and of all others: """
 _OTHER_CYCLES = 1.03
+_PORTABLE_CYCLES = 4.0
+"""Without routines."""
 _PASS_CYCLES = {"decode_fields": 5.0, "decode_radix": 12.0, "decode_table": 15.0}
 _WIDE_CYCLES, _WORD_CYCLES = 9.0, 6.0
 """Modelled: of a word of four weights, by what decodes it; more with fractions of 64 bits; and of
@@ -89,13 +92,13 @@ class SelectRealisation:
 
 def _choices(call: Expr, core: Core, compact: bool) -> list[_Choice]:
     """Plain first."""
-    macs = count_macs(call)
+    macs, pixels = count_macs(call), math.prod(shape_of(call)[:-1])
     kernels = [realise(layer_of(call, compact=compact), core)]
     for name in possible_realisations(layer_weights(call).weight):
         kernel = realise(layer_of(call, realisation=name, compact=compact), core)
         if kernel.weights.realisation == name:
             kernels.append(kernel)
-    return [_choice(kernel, macs) for kernel in kernels]
+    return [_choice(kernel, macs, pixels) for kernel in kernels]
 
 
 def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]) -> list[_Choice]:
@@ -107,9 +110,13 @@ def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]
     return asked
 
 
-def _choice(kernel: Kernel, macs: int) -> _Choice:
-    weights = {str(micro.parameters.get("weights")) for micro in kernel.micro}
-    per_product = max((_PRODUCT_CYCLES.get(name, _OTHER_CYCLES) for name in weights), default=4.0)
+def _choice(kernel: Kernel, macs: int, pixels: int) -> _Choice:
+    names = {str(micro.parameters.get("weights", micro.family)) for micro in kernel.micro}
+    known = [_PRODUCT_CYCLES[name] for name in names if name in _PRODUCT_CYCLES]
+    per_product = max(known, default=_OTHER_CYCLES if names else _PORTABLE_CYCLES)
+    if any(micro.family == "conv_rows" for micro in kernel.micro):
+        # a lone last pixel is computed beside nothing
+        per_product *= (pixels + pixels % 2) / pixels
     code = {micro.symbol: code_bytes(micro) for micro in kernel.micro}
     stored = kernel.weights
     if stored.decoded_words:

@@ -19,12 +19,11 @@ from ..micro_kernel import MicroKernel, Parameter
 from ..tiles import DecodedTiles, PlainTiles, Stream, Tiles
 from . import fours, pairs, singles, twos
 from .finish import Finish
+from .fours import LARGEST_LAYER
 from .windows import Window
 
 UNROLL, UNROLL_COMPACT = 36, 8
 """Steps of two inputs in straight code: 2 KB with a full tile; of compact layers."""
-_LARGEST_LAYER = 1 << 18
-"""Of a layer's constant, which `fours` multiplies by 4096."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ def pack_weights(
     if layer.realisation == "nested" and way.has_sums(layer):
         if twos.fits_twos(arranged, x_dtype):
             return _twos(layer, way.window(layer, 4), bias, ending)
-        if fours.fits_fours(arranged, *bounds) and abs(ending.layer) < _LARGEST_LAYER:
+        if fours.fits_fours(arranged, *bounds) and abs(ending.layer) < LARGEST_LAYER:
             words = fours.pack_fours(arranged, bias, ending.constants, window.gaps)
             routine = _Routine(window, ending, _unroll(layer))
             return window, routine.nested(words, len(weight), {"weights": "fours"})

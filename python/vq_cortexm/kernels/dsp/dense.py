@@ -23,10 +23,12 @@ from ..layer import Kernel, Layer
 from ..micro_kernel import MicroKernel
 from ..tiles import DecodedTiles, Part, PlainTiles, Stream, Tiles
 from ..tir import FunctionBuilder, at, call
-from ..weights import accumulator_bounds
+from ..weights import accumulator_bounds, free_bits
 from .conv2d import convolve
+from .dense_nested import dense_nested
 from .finish import Finish, finish
 from .pairs import LANES, TILE, arrange, fits_pairs, in_fours, tiles
+from .twos import fits_twos
 
 _LARGE = 1 << 13
 """Weights from which code is unrolled further."""
@@ -41,14 +43,20 @@ def dense(layer: Layer) -> Kernel | None:
         return convolve(*as_pointwise(layer))
     bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     bounds = accumulator_bounds(weight, bias, layer.inputs[0].dtype)
+    if layer.realisation == "nested" and not fits_twos(weight, layer.inputs[0].dtype):
+        nested = dense_nested(layer, bias, bounds)
+        if nested:
+            return nested
     clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
-    end = finish(constants(w_scale, attrs), *clamp, bounds)
-    if end is None:
-        return None
-    if layer.realisation == "nested":
+    requantization = constants(w_scale, attrs)
+    for bits in range(free_bits(weight) + 1):
+        end = finish(requantization, *clamp, bounds, raised=bits)
+        if end:
+            break
+    raised = (bounds[0] << bits, bounds[1] << bits)
+    if end is None or layer.realisation == "nested" or not fits_pairs(weight << bits, *raised):
         return convolve(*as_pointwise(layer))
-    if not fits_pairs(weight, *bounds):
-        return convolve(*as_pointwise(layer))
+    weight, bias = weight << bits, bias << bits
     stream, shared = _stream(weight, bias, end)
     unsigned = layer.inputs[0].dtype == "uint8"
 

@@ -44,25 +44,29 @@ def finish(
     y_dtype: str,
     bounds: tuple[Int64Array, Int64Array],
     scalable: bool = False,
+    raised: int = 0,
 ) -> Finish | None:
     """The finish of a layer whose sums lie in `bounds`, two (C,); None if no routine has it.
 
-    `scalable`: the template knows `least`, the bits that sums are at least scaled by."""
+    `scalable`: the template knows `least`, the bits that sums are at least scaled by. `raised`: the
+    routine's sums are 2^raised times these, which only `single` can be for."""
     clamps = saturation(y_dtype, y_min, y_max)
     largest = max(-int(bounds[0].min()), int(bounds[1].max()))
     if largest >= 1 << 30:
         return None
     if constants.rounding == "single":
-        line = fit_line(constants, zero_point, y_min, y_max, *bounds)
+        line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=raised)
         if line is None and scalable and largest < 1 << (31 - _LEAST_BITS):
             line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=_LEAST_BITS)
         if line is None:
             return None
         parameters = {"rounding": "single", "shift": line.shift, **clamps}
-        if line.bits:
+        if line.bits > raised:
             parameters["least"] = line.bits
         return Finish(line.multiplier[:, np.newaxis], line.addend, parameters)
     channels = bounds[0].shape
+    if raised:
+        return None
     parameters = {"rounding": constants.rounding, "shift": None, **clamps}
     if constants.rounding == "float":
         scale = np.broadcast_to(constants.scale.reshape(-1), channels)

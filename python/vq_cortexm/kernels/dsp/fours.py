@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from ...op.rounding import Int64Array
 from ..weights import padded
 
+LARGEST_LAYER = 1 << 18
+"""Of a layer's constant of `finish`, which is multiplied by 4096."""
 OFFSET = 8
 """Added to each digit but the signed one."""
 _SCALES = np.array([4096, 256, 16, 1], np.int64)
