@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,14 @@ def test_levels_that_lie_apart_are_uniform_with_a_step() -> None:
 )
 def test_possible_realisations(values: list[int], expected: list[str]) -> None:
     assert possible_realisations(np.array(values, np.int8)) == expected
+
+
+@pytest.mark.parametrize("levels", range(2, 257))
+def test_stored_bits(levels: int) -> None:
+    """Of tensors over 16 KB, with what fills up the last words."""
+    values = np.arange(levels) - levels // 2
+    weights = np.random.default_rng(levels).permutation(np.resize(values, 16_640))
+    words = weights.astype(np.int8).reshape(-1, 4)
+    fewest = 8 * min(encode(words, name).size_bytes for name in ("bitfield", "hybrid"))
+    limit = 1.01 if math.log2(levels).is_integer() else 1.04
+    assert fewest <= limit * math.log2(levels) * weights.size

@@ -20,8 +20,9 @@ from ...op.rounding import Int64Array, RequantizeConstants
 from ..line import fit_line, saturation
 from ..micro_kernel import Parameter
 
-_LEAST_BITS = 8
-"""That sums are scaled by where a layer's scale is too large for them as they are."""
+_LEAST_BITS = (8, 4)
+"""That sums are scaled by where a layer's scale is too large for them as they are: the first that
+leaves them room."""
 _LARGEST_RIGHT_SHIFT = 22
 """A zero point of 8 bits still fits the addend."""
 
@@ -56,8 +57,9 @@ def finish(
         return None
     if constants.rounding == "single":
         line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=raised)
-        if line is None and scalable and largest < 1 << (31 - _LEAST_BITS):
-            line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=_LEAST_BITS)
+        for bits in _LEAST_BITS if scalable else ():
+            if line is None and largest < 1 << (31 - bits):
+                line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=bits)
         if line is None:
             return None
         parameters = {"rounding": "single", "shift": line.shift, **clamps}

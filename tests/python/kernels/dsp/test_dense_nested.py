@@ -67,7 +67,9 @@ def test_scales_over_a_quarter() -> None:
 
 
 def test_unsigned_activations() -> None:
-    check(compiled_layer(6, 40, x_dtype="uint8", y_dtype="uint8", y_zero_point=3, y_min=0, y_max=200))
+    check(
+        compiled_layer(6, 40, x_dtype="uint8", y_dtype="uint8", y_zero_point=3, y_min=0, y_max=200)
+    )
 
 
 def test_no_whole_fours_of_inputs_go_as_a_convolution() -> None:
