@@ -1,6 +1,7 @@
 """How a layer's sums become outputs in micro-kernels: the constants and what templates must know.
 
 `single` is a line (see `kernels.line`): one multiplier a channel, one addend and shift a layer.
+`lines` is one of them for each channel, where channels' scales lie too far apart for that.
 `double` keeps gemmlowp's two roundings, for sum A:
 
     t = SMMULR(2 A, multiplier);  y = (t + (t >> 31) + addend) >> right_shift
@@ -11,7 +12,8 @@ where the addend is 2^(right_shift - 1) + (zero_point << right_shift): halves go
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +63,7 @@ def finish(
             if line is None and largest < 1 << (31 - bits):
                 line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=bits)
         if line is None:
-            return None
+            return _lines(constants, (zero_point, y_min, y_max), clamps, bounds, raised)
         parameters = {"rounding": "single", "shift": line.shift, **clamps}
         if line.bits > raised:
             parameters["least"] = line.bits
@@ -82,3 +84,38 @@ def finish(
     multiplier = np.broadcast_to(constants.multiplier.reshape(-1), channels)
     words = np.stack([multiplier, addend, right], axis=1).astype(np.int32)
     return Finish(words, 0, parameters)
+
+
+def _lines(
+    constants: RequantizeConstants,
+    clamp: tuple[int, int, int],
+    clamps: dict[str, Parameter],
+    bounds: tuple[Int64Array, Int64Array],
+    raised: int,
+) -> Finish | None:
+    """A line for each channel, of sums as they are."""
+    if raised:
+        return None
+    words = []
+    for channel in range(len(bounds[0])):
+        own = slice(channel, channel + 1)
+        line = fit_line(_of_channel(constants, channel), *clamp, bounds[0][own], bounds[1][own])
+        if line is None:
+            return None
+        words.append([int(line.multiplier[0]), line.addend, line.shift])
+    parameters: dict[str, Parameter] = {"rounding": "lines", "shift": None, **clamps}
+    return Finish(np.array(words, np.int32), 0, parameters)
+
+
+def _of_channel(constants: RequantizeConstants, channel: int) -> RequantizeConstants:
+    """Those of one channel."""
+    return replace(
+        constants,
+        multiplier=_own(constants.multiplier, channel),
+        shift=_own(constants.shift, channel),
+        scale=_own(constants.scale, channel),
+    )
+
+
+def _own(values: NDArray[Any], channel: int) -> NDArray[Any]:
+    return values.reshape(-1)[channel : channel + 1] if values.size > 1 else values
