@@ -84,7 +84,7 @@ class Decoder:
         constants: list[Buffer],
         tile: Expr | int,
         tile_words: int,
-        count: int,
+        count: Expr | int,
     ) -> None:
         """Decodes the `count` first words of a tile to words[start:]; `tile_words` lie between the
         tiles' first ones."""
@@ -94,14 +94,21 @@ class Decoder:
                 continue
             if tile_words % one.words == 0:
                 source = at(constant, tile * (tile_words // one.words * one.stored))
-                call(one.micro.symbol, at(words, start), source, -(-count // one.words))
+                call(one.micro.symbol, at(words, start), source, _runs(count, one.words))
                 continue
             # a tile may start inside a group
             first = as_expr(tile * tile_words)
             inside = T.truncmod(first, one.words)
             source = at(constant, T.truncdiv(first, one.words) * one.stored)
-            groups = T.truncdiv(inside + (count + one.words - 1), one.words)
+            groups = _runs(inside + count, one.words)
             call(one.micro.symbol, at(words, start - inside), source, groups)
+
+
+def _runs(words: Expr | int, size: int) -> Expr | int:
+    """How many runs of `size` words cover them."""
+    if isinstance(words, int):
+        return -(-words // size)
+    return T.truncdiv(words + (size - 1), size)
 
 
 def in_lanes(weights: NDArray[np.int8], lanes: int, added: int = 0) -> NDArray[np.int64]:

@@ -77,7 +77,7 @@ class DecodedRows:
     @cached_property
     def decoder(self) -> Decoder:
         """Of all channels' taps."""
-        taps = padded(self.taps.astype(np.int64), CHANNELS).astype(np.int8)
+        taps = padded(self.taps.astype(np.int64), 4).astype(np.int8)
         return decoder(taps.reshape(-1, 4), self.realisation, 8, 0, self.isa)
 
     def stored(self, times: int) -> StoredWeights:
@@ -121,7 +121,10 @@ class DecodedRows:
             tile = T.truncdiv(as_expr(channel), CHANNELS)
             first = bind("first_row", tile * CHANNELS)
             count = T.min(CHANNELS, channels - first) if channels % CHANNELS else CHANNELS
-            self.decoder.bring(taps, margin, constants, tile, tile_words, tile_words)
+            words_left = self.decoder.encoding.count - tile * tile_words
+            is_even = self.decoder.encoding.count % tile_words == 0
+            decoded = tile_words if is_even else T.min(tile_words, words_left)
+            self.decoder.bring(taps, margin, constants, tile, tile_words, decoded)
             source = at(taps, margin)
             call(self._assembly.symbol, at(rows, 0, 0), at(own, first, 0), source, count)
 

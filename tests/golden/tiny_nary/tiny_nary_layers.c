@@ -35,7 +35,7 @@ void tvmgen_tiny_nary_spatial(const int8_t *x, const int32_t *restrict raw,
             tvmgen_tiny_nary_copy_segments_words8_from5_to48(&patches[start + 32], &rows[((first + 2) % 3) * 46], 7);
         }
         for (int32_t tile_index = 0; tile_index < 2; ++tile_index) {
-            tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[8 - ((tile_index * 48) % 9)], &weights0[((tile_index * 48) / 9) * 4], (((tile_index * 48) % 9) + 56) / 9);
+            tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[8 - ((tile_index * 48) % 9)], &weights0[((tile_index * 48) / 9) * 4], ((((tile_index * 48) % 9) + 48) + 8) / 9);
             tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[8], &weights1[tile_index * 6], 6);
             tile[3] = raw[0];
             for (int32_t i = 0; i < 4; ++i) {
@@ -66,8 +66,8 @@ void tvmgen_tiny_nary_pointwise(const int8_t *x, const int32_t *restrict raw,
 {
     tvmgen_tiny_nary_widen_depth11_from11_to12_aligned_to(&pixels[0], &x[0], 49);
     for (int32_t tile_index = 0; tile_index < 7; ++tile_index) {
-        tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[8 - ((tile_index * 12) % 9)], &weights0[((tile_index * 12) / 9) * 4], (((tile_index * 12) % 9) + 20) / 9);
-        tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[8 - ((tile_index * 12) % 8)], &weights1[(tile_index * 12) / 8], (((tile_index * 12) % 8) + 19) / 8);
+        tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[8 - ((tile_index * 12) % 9)], &weights0[((tile_index * 12) / 9) * 4], ((((tile_index * 12) % 9) + 12) + 8) / 9);
+        tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[8 - ((tile_index * 12) % 8)], &weights1[(tile_index * 12) / 8], ((((tile_index * 12) % 8) + 12) + 7) / 8);
         tile[3] = raw[0];
         for (int32_t i = 0; i < 4; ++i) {
             tile[i + 4] = raw[((tile_index * 8) + i) + 1];
@@ -100,7 +100,7 @@ void tvmgen_tiny_nary_depthwise(const int8_t *x, const int32_t *restrict own,
         if ((c % 8) == 0) {
             const int32_t first_row = (c / 8) * 8;
             tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes8_step1_add0_flip0(&taps[8], &weights0[(c / 8) * 8], 2);
-            tvmgen_tiny_nary_decode_fields_low1_merge_lanes8_step1_add1987475062_flip2155905152(&taps[8 - (((c / 8) * 18) % 8)], &weights1[((c / 8) * 18) / 8], ((((c / 8) * 18) % 8) + 25) / 8);
+            tvmgen_tiny_nary_decode_fields_low1_merge_lanes8_step1_add1987475062_flip2155905152(&taps[8 - (((c / 8) * 18) % 8)], &weights1[((c / 8) * 18) / 8], (((((c / 8) * 18) % 8) + 18) + 7) / 8);
             tvmgen_tiny_nary_depthwise_rows_own2_taps9_order7abd6d8f(&tap_rows[0], &own[first_row * 2], &taps[8], vq_min_s32(8, 30 - first_row));
         }
         tvmgen_tiny_nary_depthwise_gather_group4_width7_x_row210_x_pixel30_pitch10_odd(&rows[41], &x[c], 7);

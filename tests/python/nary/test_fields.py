@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vq_cortexm.nary.fields import pack_fields, unpack_fields
+from vq_cortexm.nary.fields import BLOCK, pack_fields, unpack_fields
 
 BITS = range(1, 9)
 
@@ -16,7 +16,7 @@ def test_inverse_in_few_words(bits: int, count: int) -> None:
     digits = np.random.default_rng(count).integers(0, 1 << bits, (count, 4)).astype(np.uint8)
     words = pack_fields(digits, bits)
     assert words.dtype == np.uint32
-    assert len(words) == -(-count * bits // 8) + (8 % bits != 0)
+    assert len(words) == -(-count // BLOCK) * bits
     np.testing.assert_array_equal(unpack_fields(words, bits, count), digits)
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from vq_cortexm.nary.fields import BLOCK
 from vq_cortexm.nary.hybrid import Hybrid, best_hybrid, pack_hybrid, unpack_hybrid
 
 LEVELS = range(2, 257)
@@ -22,9 +23,11 @@ def test_inverse_and_size(levels: int) -> None:
         digits = np.random.default_rng(levels).integers(0, levels, (count, 4)).astype(np.uint8)
         words = pack_hybrid(digits, split)
         np.testing.assert_array_equal(unpack_hybrid(words, split, count), digits)
-        least = 4 * split.bits * count
-        # the last words of either kind may be part empty, and there may be one more field
-        assert least <= 8 * words.size_bytes < least + 2 * 32 + 4 * split.fraction_bits
+        # the last ones of either kind may be part empty
+        blocks = -(-count // BLOCK)
+        groups = -(-count // split.digits_per_fraction) if split.base > 1 else 0
+        bits = 4 * (BLOCK * blocks * split.low_bits + groups * split.fraction_bits)
+        assert 8 * words.size_bytes == bits
 
 
 @pytest.mark.parametrize("levels", LEVELS)
