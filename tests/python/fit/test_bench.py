@@ -60,7 +60,8 @@ def test_realisation_that_does_not_suit_is_given_up(base: QuantizedGraph) -> Non
 
 
 def test_weights_are_counted_and_weighed(base: QuantizedGraph) -> None:
-    plain, few = BENCH.build(base), BENCH.build(_quantized(4), "size")
+    plain, _ = BENCH.build_planned(base, _plan(base, "plain"))
+    few, _ = BENCH.build_planned(_quantized(4), _plan(base, "bitfield"))
     counts, overhead = weight_counts(plain), weight_overhead(plain)
     assert list(counts) == [node.name for node in base.graph.products]
     # a channel that is always clamped is removed
