@@ -4,8 +4,9 @@ from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
 from .lower_to_tir import LowerToTIR
-from .pipeline import fold_pipeline, lower_pipeline
+from .pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .remove_constant_channels import RemoveConstantChannels
+from .select_realisation import SelectRealisation
 from .virtual_quantize import VirtualQuantize
 from .vq_config import LayerLevels, VirtualQuantizeConfig
 
@@ -16,8 +17,10 @@ __all__ = [
     "LayerLevels",
     "LowerToTIR",
     "RemoveConstantChannels",
+    "SelectRealisation",
     "VirtualQuantize",
     "VirtualQuantizeConfig",
     "fold_pipeline",
     "lower_pipeline",
+    "select_pipeline",
 ]

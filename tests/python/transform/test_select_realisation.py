@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 from nary_net import LAYERS, levels_of, nary_net
 from vq_models import TINY_MODELS
 
+from vq_cortexm import transform
 from vq_cortexm.build import build_folded
 from vq_cortexm.errors import UsageError
 from vq_cortexm.reference import run_reference
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import core_of_target
 from vq_cortexm.transform.lower_to_tir import built_for, realisations
-from vq_cortexm.transform.select_realisation import SelectRealisation
 
 CORE = core_of_target("vq-cortexm")
 NO_DSP = core_of_target("vq-cortexm/cortex-m3")
@@ -31,7 +32,7 @@ def free_net(levels: int, codebook: bool = False) -> Any:
 
 def test_weights_of_eight_bits_stay_plain() -> None:
     for make in TINY_MODELS.values():
-        chosen = SelectRealisation(CORE)(make())
+        chosen = transform.SelectRealisation(CORE)(make())
         assert set(realisations(chosen).values()) == {"plain"}
 
 
@@ -59,12 +60,22 @@ def test_objectives_are_ordered(levels: int, core: Any) -> None:
 
 def test_the_pass_changes_no_value() -> None:
     module = free_net(7)
-    chosen = SelectRealisation(CORE, "size")(module)
+    chosen = transform.SelectRealisation(CORE, "size")(module)
     x = np.random.default_rng(0).integers(-128, 128, (1, 7, 7, 5)).astype(np.int8)
     before, after = run_reference(module, [x]), run_reference(chosen, [x])
     np.testing.assert_array_equal(before[0], after[0])
     assert set(realisations(chosen)) == set(LAYERS)
     assert (built_for(module), built_for(chosen)) == ("balanced", "size")
+
+
+def test_passes_work_alone_in_a_sequence() -> None:
+    passes = [transform.SelectRealisation(CORE, "size"), transform.LowerToTIR(CORE)]
+    lowered = tvm.ir.transform.Sequential(passes)(free_net(9))
+    stored = {
+        name: facts["realisation"] for name, facts in lowered["main"].attrs["vq.layers"].items()
+    }
+    chosen = realisations(transform.select_pipeline(CORE, "size")(free_net(9)))
+    assert stored == chosen and set(stored) == set(LAYERS)
 
 
 def test_a_folder_keeps_its_objective() -> None:
