@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
 from ..kernels.micro_kernel import MicroKernel
 from ..resources import resource_dir
@@ -47,9 +47,11 @@ def render_micro_kernel(kernel: MicroKernel, symbol: str) -> RenderedMicroKernel
     condition = _ISAS[kernel.isa] + (_FPU if uses_fpu else "")
     suffix = ".thumb" if kernel.isa == "thumb" else ""
     name = f"{kernel.family}{suffix}.S.j2"
-    if name not in environment.list_templates():
+    try:
+        template = environment.get_template(name)
+    except TemplateNotFound:
         return RenderedMicroKernel(symbol, prototype, condition, None, twin)
-    assembly = environment.get_template(name).render(values)
+    assembly = template.render(values)
     lines = [line for line in assembly.splitlines() if line.strip()]
     return RenderedMicroKernel(symbol, prototype, condition, "\n".join(lines), twin)
 
