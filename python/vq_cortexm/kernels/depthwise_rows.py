@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compat import Expr
-from ..nary.encoding import Realisation
+from ..nary.encoding import ENCODED, Realisation
 from ..target import Isa
 from .decoding import Decoder, decoder
 from .layer import StoredWeights
@@ -152,7 +152,7 @@ def rows_of(
     isa: Isa,
 ) -> Rows:
     """Rows of (O, n) words and of (O, K) taps in an order, (bytes,), a multiple of 4."""
-    if realisation not in ("plain", "nested") and taps.shape[1] <= _MOST_TAPS:
+    if realisation in ENCODED and taps.shape[1] <= _MOST_TAPS:
         return DecodedRows(own, taps, order, realisation, isa)
     extended = np.concatenate([taps, np.zeros((len(taps), 1), np.int8)], axis=1)
     coefficients = np.ascontiguousarray(extended[:, order]).view(np.int32)

@@ -3,7 +3,7 @@
 A digit d of L levels is (d mod 2^m) beside (d >> m), the latter a radix digit of base
 ceil(L / 2^m) in fractions of 32 or 64 bits. With the best m of each L the bits of a digit are at
 most 1.0372 * log2 L for every L up to 256 (and log2 L for powers of two: all field, no radix).
-Fractions of 32 bits are enough for all but 15 of them.
+Fractions of 32 bits are enough for all but 19 of them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nary.encoding import ENCODED
 from ...op.rounding import Int64Array
 from ..layer import Layer
 from ..micro_kernel import MicroKernel, Parameter
@@ -89,7 +90,7 @@ def pack_weights(
     stream = Stream([ending.layer], tiles, len(weight), pairs.TILE, form.LANES)
     routine, channels = _Routine(window, ending, _unroll(layer)), len(weight)
     parameters: dict[str, Parameter] = {"weights": name}
-    if layer.realisation in ("plain", "nested"):
+    if layer.realisation not in ENCODED:
         micro = routine.micro(channels, channels, parameters)
         return window, PlainTiles(micro, channels, stream.words(), stream.weight_bytes)
     rest = channels % pairs.TILE

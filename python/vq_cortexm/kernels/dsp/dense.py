@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nary.encoding import ENCODED
 from ...op.dense import DenseAttrs, constants
 from ..conv2d import fold_zero_point
 from ..dense import as_pointwise
@@ -75,7 +76,7 @@ def dense(layer: Layer) -> Kernel | None:
         )
 
     rest = outputs % TILE
-    if layer.realisation == "plain":
+    if layer.realisation not in ENCODED:
         tiles: Tiles = PlainTiles(routine(outputs), outputs, stream.words(), stream.weight_bytes)
     else:
         of_rest = routine(rest) if rest else None

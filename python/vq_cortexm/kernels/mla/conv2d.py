@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compat import Expr
+from ...nary.encoding import ENCODED
 from ...op.conv2d import Conv2dAttrs, constants
 from ...op.rounding import RequantizeConstants
 from ...target import Isa
@@ -85,7 +86,7 @@ class _Conv:
         lanes = (pixels[0] * channels, pixels[1] * channels)
         whole = stream(self.lines, self.bias, self.line, lanes, size)
         realisation, rest = self.layer.realisation, channels % size
-        if realisation in ("plain", "nested"):
+        if realisation not in ENCODED:
             return PlainTiles(self.convolution(rest), channels, whole.words(), whole.weight_bytes)
         one = replace(whole, head=head(self.lines, self.line, lanes, 1))
         of_rest = head(self.lines, self.line, lanes, 0) if rest else None

@@ -25,6 +25,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nary.encoding import ENCODED
 from ...op.conv2d import Conv2dAttrs
 from ...op.dense import DenseAttrs, constants
 from ...op.rounding import RequantizeConstants
@@ -80,7 +81,7 @@ def fully_connected(layer: Layer, requantization: RequantizeConstants, isa: Isa)
     micro = MicroKernel("dense_fours", parameters, isa)
     tiles: Tiles = (
         PlainTiles(micro, outputs, whole.words(), whole.weight_bytes)
-        if layer.realisation in ("plain", "nested")
+        if layer.realisation not in ENCODED
         else DecodedTiles(whole, layer.realisation, micro, micro if outputs % whole.size else None)
     )
     rows = math.prod(layer.inputs[0].shape) // depth
