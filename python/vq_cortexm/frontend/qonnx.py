@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, first_line
+from ..op.quantization import dtype_range
 from .qonnx_constants import LAYOUTS, Constants
 from .qonnx_graph import QUANTIZERS, SourceGraph, attributes, is_custom, where
 from .qonnx_layers import (
@@ -202,16 +203,24 @@ class _Importer:
         if node.op_type == "Relu":
             low, high = (max(end, first.zero_point) for end in (low, high))
         if node.op_type == "Pad":
-            low, high = min(low, first.zero_point), max(high, first.zero_point)
-            self._check_pad(node)
+            border = self._border(node, first)
+            low, high = min(low, border), max(high, border)
         moved = self.target.quantize(self._copy(node, reals), first.unclipped, y)
         self.activations[y] = replace(moved, format=replace(first, low=low, high=high))
 
-    def _check_pad(self, node: Any) -> None:
+    def _border(self, node: Any, format: Format) -> int:
+        """The integer that a Pad writes."""
         value = self.constants.value(node.input[2]) if len(node.input) > 2 and node.input[2] else 0
-        constant = attributes(node).get("mode", "constant") == "constant"
-        if not constant or value is None or np.any(value != 0):
-            raise ModelError(f"{where(node)}: pads with something else than 0; 0 works")
+        if attributes(node).get("mode", "constant") != "constant" or value is None:
+            raise ModelError(f"{where(node)}: pads with something else than a constant; 0 works")
+        steps = float(np.reshape(value, ())) / format.scale + format.zero_point
+        lowest, highest = dtype_range(format.dtype)
+        if steps != round(steps) or not lowest <= steps <= highest:
+            raise ModelError(
+                f"{where(node)}: pads with {float(np.reshape(value, ())):g}, which is no multiple of "
+                f"its input's scale {format.scale:g} within {format.dtype}; 0 works"
+            )
+        return int(steps)
 
     def _brought_forward(self, node: Any, name: str) -> Activation:
         """An input of a moving operator; a float by the quantizer that follows further down."""
@@ -235,7 +244,7 @@ class _Importer:
                 break
             affine, value = after, reader.output[0]
             self.done.add(value)
-        sign = self._sign_behind(value)
+        pool, sign = self._sign_behind(value)
         if sign is None:
             layer = integer_layer(node, weights, x.format, affine)
             self._write_layer(node, x, layer, value)
@@ -248,7 +257,15 @@ class _Importer:
         quantizer, y = self.constants.quantizer(sign), sign.output[0]
         format = Format(float(quantizer.scale.reshape(())), 0, -1, 1, "int8")
         doubled = replace(format, scale=0.5, zero_point=1)
-        self.activations[y] = self.target.quantize(real, format, y, written=doubled)
+        if pool is None:
+            self.activations[y] = self.target.quantize(real, format, y, written=doubled)
+        else:
+            # the sign of the largest is the largest sign
+            signs = self.target.quantize(real, format, written=doubled)
+            pooled = self._copy(pool, [signs.real])
+            moved = self.target.quantize(pooled, format.unclipped, y)
+            self.activations[y] = replace(moved, format=format)
+            self.done.add(pool.output[0])
         self.done.add(y)
 
     def _weights(self, node: Any) -> QuantizedConstant:
@@ -264,14 +281,17 @@ class _Importer:
                 raise ModelError(f"{where(node)}: works on (batch, features); Flatten before it")
         return known
 
-    def _sign_behind(self, value: str) -> Any:
-        """The quantizer to one bit that alone reads a layer's result; None where none does."""
-        reader = self.source.only_reader(value)
+    def _sign_behind(self, value: str) -> tuple[Any, Any]:
+        """A MaxPool between, and the quantizer to one bit, that alone read a layer's result; None
+        where there is none."""
+        reader, pool = self.source.only_reader(value), None
+        if reader is not None and reader.op_type == "MaxPool" and len(reader.output) == 1:
+            pool, reader = reader, self.source.only_reader(reader.output[0])
         if reader is None or not is_custom(reader) or reader.op_type == "Trunc":
-            return None
+            return None, None
         quantizer = self.constants.quantizer(reader)
         one_scale = quantizer.scale.size == 1 and not np.any(quantizer.zero_point)
-        return reader if quantizer.is_bipolar and one_scale else None
+        return (pool, reader) if quantizer.is_bipolar and one_scale else (None, None)
 
     def _write_layer(self, node: Any, x: Activation, layer: Layer, output: str = "") -> str:
         """Conv, or Gemm, on dequantized constants; returns its output."""

@@ -12,6 +12,9 @@ from ..target import Core
 from . import dsp, mla
 from .add import add
 from .avg_pool2d import avg_pool2d
+from .binary_conv2d import binary_conv2d
+from .binary_max_pool2d import binary_max_pool2d
+from .binary_pack import binary_pack, binary_unpack
 from .concat import concat
 from .conv2d import conv2d
 from .dense import dense
@@ -26,6 +29,10 @@ from .transpose import transpose
 KERNELS: dict[str, Callable[[Layer], Kernel]] = {
     "vq.add": add,
     "vq.avg_pool2d": avg_pool2d,
+    "vq.binary_conv2d": binary_conv2d,
+    "vq.binary_max_pool2d": binary_max_pool2d,
+    "vq.binary_pack": binary_pack,
+    "vq.binary_unpack": binary_unpack,
     "vq.concat": concat,
     "vq.conv2d": conv2d,
     "vq.dense": dense,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compat import Expr
-from ..op.rounding import RequantizeConstants
+from ..op.rounding import Int64Array, RequantizeConstants
+from .line import Line, fit_line
 from .tir import (
     Buffer,
     FunctionBuilder,
@@ -28,6 +29,10 @@ from .tir import (
     round_f32,
     widen,
 )
+
+_RAISED = (0, 4, 8, 12, 16)
+"""Bits that sums are shifted up by where a line for them as they are is none: scales of 1/4 and
+more need them."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,48 @@ def requantizer(
     stored = _one_if_equal(constants.multiplier.reshape(-1), small)
     in_high_word = rounding == "single" and bool(np.all(shift >= 33))
     return Requantizer(rounding, stored, zero_point, y_min, y_max, in_high_word)
+
+
+@dataclass(frozen=True)
+class LineRequantizer:
+    """The same by one line for all channels (see `line`), where it is exact for all sums."""
+
+    line: Line
+    y_min: int
+    y_max: int
+
+    @property
+    def constants(self) -> tuple[NDArray[Any], ...]:
+        """Of the kernel."""
+        return _one_if_equal(self.line.multiplier)
+
+    def declare(self, builder: FunctionBuilder) -> list[Buffer]:
+        """The constants' parameters, in order."""
+        return [builder.parameter("multiplier", self.constants[0].shape, "int32")]
+
+    def emit(self, buffers: list[Buffer], acc: Expr, channel: Expr | int) -> Expr:
+        """The output value, clamped, as an int32 expression."""
+        multiplier = buffers[0][channel if int(buffers[0].shape[0]) > 1 else 0]
+        scaled = acc << self.line.bits if self.line.bits else acc
+        high = high_product(scaled, multiplier) + int32(self.line.addend)
+        return clamp(high >> self.line.shift, self.y_min, self.y_max)
+
+
+def line_or_requantizer(
+    constants: RequantizeConstants,
+    clamp: tuple[int, int, int],
+    bounds: tuple[Int64Array, Int64Array],
+) -> Requantizer | LineRequantizer:
+    """The cheaper one of a layer whose sums lie in `bounds`, two (C,); `clamp`: zero point, y_min,
+    y_max."""
+    largest = max(-int(bounds[0].min()), int(bounds[1].max()))
+    for bits in _RAISED:
+        line = (
+            fit_line(constants, *clamp, *bounds, bits=bits) if largest >> (31 - bits) == 0 else None
+        )
+        if line is not None:
+            return LineRequantizer(line, *clamp[1:])
+    return requantizer(constants, *clamp)
 
 
 def _one_if_equal(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:

@@ -17,6 +17,10 @@ from ..compat import Expr, call_op, dtype_of, op_name, register_relax_op, shape_
 from . import (
     add,
     avg_pool2d,
+    binary_conv2d,
+    binary_max_pool2d,
+    binary_pack,
+    binary_unpack,
     concat,
     conv2d,
     dense,
@@ -87,6 +91,25 @@ OPS: dict[str, OpSpec] = {
         transpose.TransposeAttrs, 1, transpose.output_shape, transpose.reference
     ),
     "vq.pad": OpSpec(pad.PadAttrs, 1, pad.output_shape, pad.reference),
+    "vq.binary_pack": OpSpec(
+        binary_pack.BinaryPackAttrs, 1, binary_pack.output_shape, binary_pack.reference
+    ),
+    "vq.binary_unpack": OpSpec(
+        binary_unpack.BinaryUnpackAttrs, 1, binary_unpack.output_shape, binary_unpack.reference
+    ),
+    "vq.binary_max_pool2d": OpSpec(
+        binary_max_pool2d.BinaryMaxPool2dAttrs,
+        1,
+        binary_max_pool2d.output_shape,
+        binary_max_pool2d.reference,
+    ),
+    "vq.binary_conv2d": OpSpec(
+        binary_conv2d.BinaryConv2dAttrs,
+        ANY_NUMBER,
+        lambda x, w, *rest: binary_conv2d.output_shape(x, w, rest[-1]),
+        binary_conv2d.reference,
+        lambda x, w, *rest: binary_conv2d.macs(x, w, rest[-1]),
+    ),
     "vq.concat": OpSpec(concat.ConcatAttrs, ANY_NUMBER, concat.output_shape, concat.reference),
 }
 

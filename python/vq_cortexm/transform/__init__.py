@@ -4,6 +4,7 @@ from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
 from .lower_to_tir import LowerToTIR
+from .pack_binary import PackBinary
 from .pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .remove_constant_channels import RemoveConstantChannels
 from .select_realisation import SelectRealisation
@@ -16,6 +17,7 @@ __all__ = [
     "FusePad",
     "LayerLevels",
     "LowerToTIR",
+    "PackBinary",
     "RemoveConstantChannels",
     "SelectRealisation",
     "VirtualQuantize",

@@ -12,6 +12,7 @@ from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
 from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
+from .pack_binary import PackBinary
 from .remove_constant_channels import RemoveConstantChannels
 from .select_realisation import SelectRealisation
 from .virtual_quantize import VirtualQuantize
@@ -32,7 +33,7 @@ def fold_pipeline(
 ) -> Any:
     """`layer_pipeline` and then without what no input changes, as one `Sequential`."""
     layers = layer_pipeline(rounding, quantization)
-    passes = [layers, CancelTransposes(), FusePad(), RemoveConstantChannels()]
+    passes = [layers, CancelTransposes(), FusePad(), RemoveConstantChannels(), PackBinary()]
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 

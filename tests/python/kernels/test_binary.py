@@ -1,0 +1,99 @@
+"""Binary layers: twins on the host and assembly in the emulator equal the NumPy reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from binary_layers import BinaryLayer
+from one_layer import one_layer_module, routines
+
+from vq_cortexm.build import build_folded
+from vq_cortexm.op.binary_max_pool2d import BinaryMaxPool2dAttrs
+from vq_cortexm.op.binary_pack import BinaryPackAttrs
+from vq_cortexm.op.binary_unpack import BinaryUnpackAttrs
+from vq_cortexm.op.bits import pack
+
+BOARDS = {"cortex-m0": "microbit", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386"}
+ALL_AROUND = (1, 1, 1, 1)
+LAYERS = [
+    BinaryLayer((5, 4), 64, 64, 3, padding=ALL_AROUND),
+    BinaryLayer((5, 4), 64, 33, 3, padding=ALL_AROUND, pad_value=1),
+    BinaryLayer((6, 7), 40, 64, 3, 2, (0, 1, 1, 0), 0),
+    BinaryLayer((3, 3), 32, 96, 1, batch=2),
+    BinaryLayer((3, 3), 40, 40, 1),
+    BinaryLayer((4, 4), 96, 32, 1, 2),
+    BinaryLayer((3, 3), 33, 64, 5, padding=(2, 2, 2, 2), pad_value=0),
+    BinaryLayer((1, 1), 300, 10, 1),
+    BinaryLayer((2, 2), 1792, 3, 1),
+    BinaryLayer((5, 5), 64, 64, 3, padding=ALL_AROUND, pad_value=0, y_dtype="int8"),
+    BinaryLayer((4, 5), 64, 50, 3, padding=ALL_AROUND, pad_value=1, y_dtype="uint8"),
+    BinaryLayer((4, 4), 20, 35, 2, y_dtype="int8", rounding="double"),
+    BinaryLayer((1, 1), 512, 10, 1, y_dtype="int8", rounding="float"),
+    BinaryLayer((6, 6), 70, 6, 3, 3, y_dtype="int8"),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layer_on_the_host_equals_the_reference(layer: BinaryLayer) -> None:
+    compiled = build_folded(layer.module())
+    assert compiled.run(layer.samples(8), "host", check=True).bit_exact
+
+
+@pytest.mark.parametrize("core", list(BOARDS))
+@pytest.mark.parametrize("layer", LAYERS[::3] + LAYERS[-4:])
+def test_layer_on_a_core_equals_the_reference(layer: BinaryLayer, core: str) -> None:
+    compiled = build_folded(layer.module(), f"vq-cortexm/{core}")
+    assert compiled.run(layer.samples(3), BOARDS[core], check=True).bit_exact
+
+
+def test_few_outputs_are_counted_by_trees_and_many_by_vertical_counters() -> None:
+    few = build_folded(BinaryLayer((1, 1), 512, 10, 1).module())
+    many = build_folded(BinaryLayer((1, 1), 512, 64, 1).module())
+    assert "binary_horizontal" in routines(few)
+    assert "binary_vertical" in routines(many)
+
+
+LIMITS = [
+    (BinaryLayer((8, 8), 64, 64, 3, padding=ALL_AROUND), 0.27),
+    (BinaryLayer((8, 8), 64, 64, 1), 0.285),
+    (BinaryLayer((8, 8), 64, 128, 1), 0.27),
+    (BinaryLayer((1, 1), 1024, 64, 1), 0.30),
+    (BinaryLayer((8, 8), 32, 32, 3, padding=ALL_AROUND), 0.29),
+    (BinaryLayer((8, 8), 32, 32, 1), 0.37),
+]
+
+
+@pytest.mark.parametrize(("layer", "cycles_per_mac"), LIMITS)
+def test_modelled_cycles_stay_below(layer: BinaryLayer, cycles_per_mac: float) -> None:
+    compiled = build_folded(layer.module())
+    run = compiled.run(layer.samples(3)[2:], "mps2-an386", check=True)
+    assert run.bit_exact and run.cycles
+    assert run.cycles / compiled.report["macs"] < cycles_per_mac
+
+
+def moves(channels: int) -> list[tuple[Any, Any]]:
+    """Packing, unpacking and pooling: a module and an input."""
+    rng = np.random.default_rng(channels)
+    shape = (2, 5, 6, channels)
+    signed = rng.integers(-128, 128, shape).astype(np.int8)
+    packed = pack(signed >= 0)
+    pool = BinaryMaxPool2dAttrs(channels, (2, 3), (2, 1), (1, 0, 0, 2))
+    return [
+        (one_layer_module("binary_pack", shape, "int8", [], BinaryPackAttrs()), signed),
+        (
+            one_layer_module(
+                "binary_unpack", packed.shape, "int32", [], BinaryUnpackAttrs(channels)
+            ),
+            packed,
+        ),
+        (one_layer_module("binary_max_pool2d", packed.shape, "int32", [], pool), packed),
+    ]
+
+
+@pytest.mark.parametrize("channels", [1, 30, 32, 39, 64])
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_moves_equal_the_reference(channels: int, board: str) -> None:
+    for module, x in moves(channels):
+        assert build_folded(module).run([[x]], board, check=True).bit_exact
