@@ -120,7 +120,8 @@ Written by `python benchmarks/fit.py MODELS DATASETS --output THIS_FILE` on {cor
    its probabilities on the calibration data.
 2. **Costs.** For each number of levels and each objective of the build the whole network is
    compiled and run on the board. Bytes of flash, RAM and cycles of each layer are read from the
-   report; nothing is estimated.
+   report; nothing is estimated. Bytes of weights are those stored, with all that pads them and with
+   codebooks' tables, but without biases and scales.
 3. **Choice.** An exact integer program picks levels and realisation of every layer: the least sum
    of losses within the budgets, shared code counted once.
 4. **Verification.** The chosen network is quantized as a whole, compiled, measured on the board,
@@ -173,7 +174,10 @@ def _section(result: Result) -> list[str]:
             _front_rows(fit),
         ),
         "\nThe chosen model's layers:\n",
-        table(["layer", "levels", "stored as", "flash B", "cycles"], _layer_rows(fit.chosen.nary)),
+        table(
+            ["layer", "levels", "stored as", "weights B", "flash B", "cycles"],
+            _layer_rows(fit.chosen.nary),
+        ),
     ]
 
 
@@ -200,7 +204,12 @@ def _cells(fit: Fit, model: FittedModel) -> list[str]:
 def _layer_rows(model: FittedModel) -> list[list[str]]:
     levels = {candidate.layer: candidate.levels for candidate in model.plan.layers}
     return [
-        [x.name, str(levels[x.name]), x.realisation, count(x.flash), count(x.cycles)]
+        [
+            x.name,
+            str(levels[x.name]),
+            x.realisation,
+            *map(count, (x.weight_bytes, x.flash, x.cycles)),
+        ]
         for x in model.layers
         if x.name in levels
     ]

@@ -41,7 +41,7 @@ def _amount(_context: click.Context, option: click.Parameter, text: str | None) 
 @click.option("--flash", callback=_amount, help="bytes of code and constants, e.g. 64K or 64Ki")
 @click.option("--ram", callback=_amount, help="bytes of the arena and static data")
 @click.option("--cycles", callback=_amount, help="of one inference, e.g. 5M")
-@click.option("--weights", callback=_amount, help="bytes that weights are stored in")
+@click.option("--weights", callback=_amount, help="bytes of weights, as they are stored")
 @click.option("--board", default="mps2-an386", show_default=True, help="costs are measured on")
 @click.option("--rounding", type=click.Choice(["single", "double", "float"]), default="single")
 @click.option("--verify", type=_FILE, help="held-out D.npz; default: what is left of --data")
@@ -135,14 +135,13 @@ def _cells(found: Fit, model: FittedModel) -> list[str]:
 
 def _layers(found: Fit) -> Table:
     table = Table("layer", title="the chosen model", box=box.SIMPLE, padding=(0, 0, 0, 1))
-    for heading in ("levels", "realisation", "flash B", "cycles"):
+    for heading in ("levels", "realisation", "weights B", "flash B", "cycles"):
         table.add_column(heading, justify="right")
     chosen = found.chosen.nary
     levels = {candidate.layer: candidate.levels for candidate in chosen.plan.layers}
     for layer in chosen.layers:
         if layer.name in levels:
             cycles = "-" if layer.cycles is None else f"{layer.cycles:,}"
-            table.add_row(
-                layer.name, str(levels[layer.name]), layer.realisation, f"{layer.flash:,}", cycles
-            )
+            sizes = (f"{layer.weight_bytes:,}", f"{layer.flash:,}")
+            table.add_row(layer.name, str(levels[layer.name]), layer.realisation, *sizes, cycles)
     return table

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..aot.library import micro_symbol
 from ..build import build
-from ..compat import op_name
 from ..compiled_model import CompiledModel, RunResult
 from ..errors import UsageError
 from ..frontend import from_onnx
@@ -19,9 +17,7 @@ from ..quantize.graph import FloatArray
 from ..quantize.quantize_graph import QuantizedGraph
 from ..samples import random_samples
 from ..target import DEFAULT_TARGET, Board
-from ..transform.channels import bindings_of
 from ..transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective
-from ..transform.virtual_quantize import CHANNEL_AXES, layer_weights
 from ..transform.vq_config import VirtualQuantizeConfig
 from .problem import Plan
 
@@ -73,33 +69,6 @@ def run_on_host(compiled: CompiledModel, x: FloatArray) -> FloatArray:
     first = np.concatenate([outputs[0] for outputs in run.outputs])
     centred = first.astype(np.float32) - np.float32(result["zero_point"])
     return np.asarray(centred * np.float32(result["scale"]), np.float32)
-
-
-def constant_bytes(compiled: CompiledModel) -> dict[str, int]:
-    """Bytes of the constants of each layer: weights, biases and what requantizes."""
-    return {layer["name"]: layer["flash"] for layer in compiled.report["layers"]}
-
-
-def weight_counts(compiled: CompiledModel) -> dict[str, int]:
-    """How many weights each layer with weights has in the build."""
-    return {
-        str(var.name): layer_weights(call).weight.size
-        for var, call in bindings_of(compiled.module["main"])
-        if op_name(call) in CHANNEL_AXES
-    }
-
-
-def weight_overhead(plain: CompiledModel) -> dict[str, int]:
-    """What an 8-bit build stores of each layer beside one byte for each weight. Whatever another
-    build of the layer takes less than this one, its weights take less."""
-    stored = constant_bytes(plain)
-    return {name: stored[name] - count for name, count in weight_counts(plain).items()}
-
-
-def weight_bytes(compiled: CompiledModel, overhead: Mapping[str, int]) -> int:
-    """What the weights of a build are stored in; `overhead` is the plain build's."""
-    stored = constant_bytes(compiled)
-    return sum(stored[name] - excess for name, excess in overhead.items())
 
 
 def routine_symbols(compiled: CompiledModel) -> dict[str, frozenset[str]]:

@@ -7,7 +7,7 @@ differ in how they store weights: their candidates may be mixed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +15,7 @@ from ..compiled_model import CompiledModel, RunResult
 from ..nary.encoding import Realisation
 from ..quantize.quantize_graph import QuantizedGraph, Watch
 from ..transform.lower_to_tir import Objective
-from .bench import Bench, constant_bytes, ram_bytes, routine_symbols, weight_overhead
+from .bench import Bench, ram_bytes, routine_symbols
 from .problem import Candidate, Cost, Costs
 from .sensitivity import Sensitivity, with_levels
 
@@ -44,7 +44,6 @@ def measure_costs(
 ) -> dict[Objective, Costs]:
     """The costs of all layers at all `levels`, which include 256, for builds of each objective that
     is worth while."""
-    overhead = weight_overhead(bench.build(base))
     known: dict[tuple[str, ...], RunResult] = {}
     result: dict[Objective, Costs] = {}
     for mode, objectives in _MIXED.items():
@@ -59,28 +58,28 @@ def measure_costs(
                 if content not in known:
                     known[content] = bench.profile(compiled)
                 builds.append(_Build(count, compiled, known[content]))
-        result[mode] = _read_costs(builds, overhead)
+        result[mode] = _read_costs(builds)
     return result
 
 
-def _read_costs(builds: Sequence[_Build], overhead: Mapping[str, int]) -> Costs:
+def _read_costs(builds: Sequence[_Build]) -> Costs:
     layers: dict[Candidate, Cost] = {}
     routines: dict[str, int] = {}
     others: list[tuple[int, int, int]] = []
     for build in builds:
         run = build.run
-        stored, ram = constant_bytes(build.compiled), ram_bytes(build.compiled, run)
-        called = routine_symbols(build.compiled)
+        ram, called = ram_bytes(build.compiled, run), routine_symbols(build.compiled)
+        weighted = {layer.name for layer in run.layers if layer.weight_bytes}
         costs = {
             Candidate(layer.name, build.levels, cast(Realisation, layer.realisation)): Cost(
-                stored[layer.name] - overhead[layer.name],
+                layer.weight_bytes,
                 layer.flash,
                 ram[layer.name],
                 _cycles(layer.cycles, layer.instructions),
                 called[layer.name],
             )
             for layer in run.layers
-            if layer.name in overhead
+            if layer.name in weighted
         }
         layers |= costs
         shared = frozenset().union(*(cost.routines for cost in costs.values()))
@@ -89,7 +88,7 @@ def _read_costs(builds: Sequence[_Build], overhead: Mapping[str, int]) -> Costs:
         others.append(
             (
                 run.flash["total"] - flash - sum(run.symbols[name] for name in shared),
-                max((size for name, size in ram.items() if name not in overhead), default=0),
+                max((size for name, size in ram.items() if name not in weighted), default=0),
                 _cycles(run.cycles, run.instructions) - sum(c.cycles for c in costs.values()),
             )
         )

@@ -34,7 +34,7 @@ def describe(fit: Fit) -> dict[str, Any]:
 
     with one object a model: {"strategy", "objective", "accuracy", "agreement", "weight_bytes",
     "flash_bytes", "ram_bytes", "cycles", "on_front", "layers": [{"name", "levels", "realisation",
-    "cycles", "flash", "removed"}]}.
+    "cycles", "weight_bytes", "flash", "removed"}]}.
     """
     return {
         **vars(fit.origin),
@@ -118,6 +118,7 @@ def _describe_model(fit: Fit, model: FittedModel) -> dict[str, Any]:
                 "levels": levels[layer.name],
                 "realisation": layer.realisation,
                 "cycles": layer.cycles,
+                "weight_bytes": layer.weight_bytes,
                 "flash": layer.flash,
                 "removed": model.removed.get(layer.name, 0),
             }

@@ -25,6 +25,8 @@ from .problem import Budgets, Candidate, Choice, Costs
 
 Row = dict[int, float]
 """Coefficients by variable."""
+_ROUNDED = 1e-6
+"""What a whole number may have lost as a product of floats."""
 
 
 def choose(losses: Mapping[Candidate, float], costs: Costs, budgets: Budgets) -> Choice | None:
@@ -41,10 +43,9 @@ def choose_nearest(losses: Mapping[Candidate, float], costs: Costs, budgets: Bud
     program = _Program(costs, budgets, with_excess=True)
     values = program.minimise({program.excess: 1.0})
     assert values is not None, "any choice is within large enough budgets"
-    share = 1.0 + float(values[program.excess]) + 1e-9
-    limits = {name: limit for name, limit in vars(budgets).items() if limit is not None}
-    wider = replace(budgets, **{name: math.ceil(limit * share) for name, limit in limits.items()})
-    nearest = choose(losses, costs, wider)
+    share = 1.0 + max(0.0, excess_share(costs, program.choice(values), budgets))
+    wider = {n: math.floor(limit * share + _ROUNDED) for n, limit in budgets.limits.items()}
+    nearest = choose(losses, costs, replace(budgets, **wider))
     assert nearest is not None
     return nearest
 
@@ -122,8 +123,7 @@ def _dense(row: Row, count: int) -> NDArray[np.float64]:
 def excess_share(costs: Costs, choice: Choice, budgets: Budgets) -> float:
     """By how much of it the choice exceeds a budget, the largest of all; at most 0 if none."""
     figures = total(costs, choice)
-    limits = {name: limit for name, limit in vars(budgets).items() if limit is not None}
-    return max((figures[name] / limit - 1 for name, limit in limits.items()), default=0.0)
+    return max((figures[name] / limit - 1 for name, limit in budgets.limits.items()), default=0.0)
 
 
 def total(costs: Costs, choice: Choice) -> dict[str, int]:

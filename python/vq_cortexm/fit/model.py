@@ -13,7 +13,7 @@ from ..compiled_model import CompiledModel
 from ..quantize.graph import FloatArray
 from ..quantize.quantize_graph import QuantizedGraph
 from ..report.layers import LayerReport
-from .bench import Bench, run_on_host, weight_bytes, weight_counts
+from .bench import Bench, run_on_host
 from .problem import Plan
 from .sensitivity import loss_between
 
@@ -22,7 +22,7 @@ Strategy = Literal["8-bit", "n-ary", "pruned"]
 
 @dataclass(frozen=True)
 class Figures:
-    """What a model is worth and what it takes.
+    """What a model is worth and what it takes; `weight_bytes` are those of all layers' reports.
 
     `accuracy` is the share of right answers on the held-out data, None without classes.
     `agreement` is the share of answers that are the 8-bit network's; of a network that does not
@@ -78,16 +78,14 @@ def verify(
     held_out: HeldOut,
     reference: FloatArray,
     bench: Bench,
-    overhead: Mapping[str, int] | None,
 ) -> tuple[Figures, tuple[LayerReport, ...]]:
     """Runs the compiled code: on this computer for the held-out data, on the board for its costs.
 
-    `reference` (N, ...) is what the 8-bit network makes of the data. `overhead` is what the plain
-    8-bit build stores beside its weights; None: weights are counted, one byte each.
+    `reference` (N, ...) is what the 8-bit network makes of the data.
     """
     result = run_on_host(compiled, held_out.x)
     run = bench.profile(compiled)
-    stored = weight_bytes(compiled, overhead) if overhead else sum(weight_counts(compiled).values())
+    stored = sum(layer.weight_bytes for layer in run.layers)
     accuracy = None if held_out.y is None else float((_answers(result) == held_out.y).mean())
     if held_out.is_classifier:
         agreement = float((_answers(result) == _answers(reference)).mean())

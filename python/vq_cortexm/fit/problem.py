@@ -88,8 +88,12 @@ class Budgets:
     cycles: int | None = None
     weight_bytes: int | None = None
 
+    @property
+    def limits(self) -> dict[str, int]:
+        """Those that there are, by name."""
+        return {name: limit for name, limit in vars(self).items() if limit is not None}
+
     def excess(self, figures: Mapping[str, Any]) -> dict[str, int]:
         """By how much each budget is exceeded, those that are; `figures` by the budgets' names."""
-        limits = {name: limit for name, limit in vars(self).items() if limit is not None}
-        over = {name: int(figures[name] or 0) - limit for name, limit in limits.items()}
+        over = {name: int(figures[name] or 0) - limit for name, limit in self.limits.items()}
         return {name: amount for name, amount in over.items() if amount > 0}

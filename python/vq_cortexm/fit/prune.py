@@ -1,6 +1,6 @@
 """The memory-equivalent reading: the 8-bit network without its least important filters.
 
-Its weights, one byte each, then take as much as those of an n-ary network.
+Its weights are then stored in as many bytes as those of an n-ary network.
 
 Channels are ranked by the share of the variance that the layers behind them lose with them, for
 each byte that they free; their means are no loss, for biases take them. A group of channels goes as

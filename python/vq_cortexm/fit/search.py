@@ -19,14 +19,7 @@ from ..quantize.graph import FloatGraph
 from ..quantize.quantize_graph import BoolArray, QuantizedGraph, Watch, quantize_graph
 from ..transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective
 from ..transform.vq_config import VirtualQuantizeConfig
-from .bench import (
-    Bench,
-    constant_bytes,
-    plan_of,
-    run_on_host,
-    weight_counts,
-    weight_overhead,
-)
+from .bench import Bench, plan_of, run_on_host
 from .costs import measure_costs
 from .integer_program import choose, choose_nearest, excess_share, total
 from .model import FittedModel, HeldOut, Strategy, verify
@@ -144,15 +137,17 @@ class Search:
         if count not in self.estimates:
             masks = prune_masks(self.groups, self.ranking, count)
             compiled = self.bench.build(without_channels(self.base, masks))
-            constants = [sum(constant_bytes(c).values()) for c in (self.plain, compiled)]
-            plain, macs = self.eight_bit.figures, self.plain.program.macs
+            program, before = compiled.program, self.plain.program
+            freed = sum(c.value.nbytes for c in before.constants)
+            freed -= sum(c.value.nbytes for c in program.constants)
+            plain = self.eight_bit.figures
             self.estimates[count] = {
-                "flash_bytes": plain.flash_bytes + constants[1] - constants[0],
+                "flash_bytes": plain.flash_bytes - freed,
                 "ram_bytes": plain.ram_bytes
                 + compiled.plan.arena_bytes
                 - self.plain.plan.arena_bytes,
-                "cycles": (plain.cycles or 0) * compiled.program.macs // macs,
-                "weight_bytes": sum(weight_counts(compiled).values()),
+                "cycles": (plain.cycles or 0) * program.macs // before.macs,
+                "weight_bytes": sum(step.weight_bytes for step in program.steps),
             }
         return not budgets.excess(self.estimates[count])
 
@@ -200,8 +195,7 @@ class Search:
         removed: Mapping[str, int],
     ) -> FittedModel:
         compiled, plan = self.bench.build_planned(quantized, plan)
-        overhead = None if removed else weight_overhead(self.plain)
-        figures, layers = verify(compiled, self.held_out, self.reference, self.bench, overhead)
+        figures, layers = verify(compiled, self.held_out, self.reference, self.bench)
         return FittedModel(strategy, plan, removed, quantized, figures, layers)
 
 

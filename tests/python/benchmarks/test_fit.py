@@ -15,7 +15,7 @@ from vq_cortexm.fit.session import Pair
 from vq_cortexm.quantize.session import Origin
 from vq_cortexm.report.layers import LayerReport
 
-LAYER = LayerReport("conv_0", "conv2d", 5000, 7000, 6000, 900, "radix", 5)
+LAYER = LayerReport("conv_0", "conv2d", 5000, 7000, 6000, 900, "radix", 700, 5)
 
 
 def _model(strategy: Any, levels: int, accuracy: float, weight_bytes: int) -> FittedModel:
@@ -45,7 +45,7 @@ def test_tables_and_commands(result: Result) -> None:
         "| chosen: fewer levels | 89.00% | 99.00% | 11,000 | 22,000 | 3,000 | 1,234,567 |" in text
     )
     assert "| 1: fewer channels | 70.00% |" in text
-    assert "| conv_0 | 5 | radix | 900 | 7,000 |" in text
+    assert "| conv_0 | 5 | radix | 700 | 900 | 7,000 |" in text
     assert "--objective size" in text
     assert "plots/fit_kws.svg" in text
 

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 from float_nets import chain_onnx, samples
 
-from vq_cortexm.fit.bench import (
-    Bench,
-    constant_bytes,
-    ram_bytes,
-    run_on_host,
-    weight_bytes,
-    weight_counts,
-    weight_overhead,
-)
+from vq_cortexm.fit.bench import Bench, ram_bytes, run_on_host
 from vq_cortexm.fit.problem import Candidate, Plan
 from vq_cortexm.fit.sensitivity import tensors
 from vq_cortexm.nary.encoding import Realisation
@@ -28,14 +20,10 @@ BENCH = Bench(board_by_name("mps2-an386"))
 X = samples((3, 7, 7), 40)
 
 
-def _quantized(levels: int) -> QuantizedGraph:
-    config = VirtualQuantizeConfig(levels=levels)
-    return quantize_graph(read_onnx(chain_onnx(), "net"), X, scale_of_range(-4, 4), config)
-
-
 @pytest.fixture(scope="module")
 def base() -> QuantizedGraph:
-    return _quantized(256)
+    config = VirtualQuantizeConfig()
+    return quantize_graph(read_onnx(chain_onnx(), "net"), X, scale_of_range(-4, 4), config)
 
 
 def _plan(network: QuantizedGraph, realisation: Realisation) -> Plan:
@@ -57,18 +45,6 @@ def test_realisation_that_does_not_suit_is_given_up(base: QuantizedGraph) -> Non
     assert built.objective == "size"
     assert all(candidate.realisation == layers[candidate.layer] for candidate in built.layers)
     assert "nested" not in layers.values()
-
-
-def test_weights_are_counted_and_weighed(base: QuantizedGraph) -> None:
-    plain, _ = BENCH.build_planned(base, _plan(base, "plain"))
-    few, _ = BENCH.build_planned(_quantized(4), _plan(base, "bitfield"))
-    counts, overhead = weight_counts(plain), weight_overhead(plain)
-    assert list(counts) == [node.name for node in base.graph.products]
-    # a channel that is always clamped is removed
-    assert 0 < sum(counts.values()) <= sum(layer.weight.size for layer in base.layers.values())
-    assert weight_bytes(plain, overhead) == sum(counts.values())
-    saved = sum(constant_bytes(plain).values()) - sum(constant_bytes(few).values())
-    assert 0 < saved == sum(counts.values()) - weight_bytes(few, overhead)
 
 
 def test_host_gives_real_numbers(base: QuantizedGraph) -> None:

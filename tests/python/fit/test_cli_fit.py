@@ -33,7 +33,7 @@ def _arguments(net: Path, data: Path) -> list[str | Path]:
 
 
 def test_table_and_files(net: Path, data: Path, tmp_path: Path) -> None:
-    completed = vq(*_arguments(net, data), "--flash", "64Ki", "--weights", "0.2K")
+    completed = vq(*_arguments(net, data), "--flash", "64Ki", "--weights", "0.25K")
     assert completed.returncode == 0, completed.stderr
     assert "chosen: fewer levels" in completed.stdout
     assert completed.stdout.splitlines()[-1] == str(tmp_path / "out" / "pareto.json")

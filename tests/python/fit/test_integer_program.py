@@ -65,9 +65,8 @@ def test_nearest_exceeds_budgets_the_least(problem: Problem) -> None:
     losses, costs, budgets = problem
     found = choose_nearest(losses, costs, budgets)
     least = min(max(0.0, excess_share(costs, c, budgets)) for c in _all_choices(costs))
-    # budgets are whole numbers: what is nearest is rounded up to the next
-    limits = [limit for limit in vars(budgets).values() if limit is not None]
-    assert excess_share(costs, found, budgets) <= least + 1 / min(limits, default=1)
+    # the solver's tolerance, far from a unit of any of these budgets
+    assert excess_share(costs, found, budgets) <= least + 1e-5
 
 
 def test_shared_code_counts_once() -> None:
