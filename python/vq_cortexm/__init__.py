@@ -5,12 +5,13 @@ from __future__ import annotations
 # first: it imports TVM
 from . import _import_tvm  # noqa: F401  # isort: skip
 
-from . import frontend, transform
+from . import bcnet, frontend, transform
 from ._version import __version__
 from .build import build
 from .compat import register_target_tags
-from .compiled_model import CompiledModel, RunResult
+from .compiled_model import CompiledModel
 from .export import export_int8
+from .run_result import RunResult
 from .target import BOARDS, target_tags
 
 register_target_tags(target_tags())
@@ -20,6 +21,7 @@ __all__ = [
     "CompiledModel",
     "RunResult",
     "__version__",
+    "bcnet",
     "build",
     "export_int8",
     "frontend",

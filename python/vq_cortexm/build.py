@@ -13,14 +13,16 @@ from tvm import relax
 
 from . import target as targets
 from ._version import __version__
+from .aot.extract import extract_program
 from .aot.library import LibraryOptions, render_library
 from .aot.plan import MemoryPlan, check_plan, plan_memory
-from .aot.program import Program, extract_program
+from .aot.program import Program
 from .codegen.lower import lower_function
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
 from .errors import UsageError
 from .op.rounding import Rounding
+from .transform.composed import nets_of, policy_of
 from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
 from .transform.pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .transform.virtual_quantize import virtual_quantization
@@ -42,7 +44,8 @@ def build(
     objective: Objective = DEFAULT_OBJECTIVE,
     name: str = "model",
 ) -> CompiledModel:
-    """Compiles the function `main` of a Relax QDQ module for a Cortex-M core.
+    """Compiles the function `main` of a Relax QDQ module, or two nets that `bcnet.compose` made
+    one, for a Cortex-M core.
 
     `target` is a tag ("vq-cortexm", "vq-cortexm/cortex-m3") or a `tvm.target.Target`; `params`
     are bound to the parameters of their names. `io="caller"` keeps inputs and outputs outside
@@ -53,6 +56,9 @@ def build(
     """
     _check(rounding, get_args(Rounding), "rounding")
     quantization = requested_quantization(bits, levels, vq)
+    if policy_of(mod) is not None:
+        _check_composed(mod, rounding, quantization)
+        return build_folded(mod, target, io=io, objective=objective, name=name)
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
     folded = fold_pipeline(rounding, quantization)(mod)
@@ -100,21 +106,35 @@ def _plan(
     }
     program = extract_program(lowered, functions)
     borders = {s for t in (*program.inputs, *program.outputs) for s in t.storages}
-    placed = [s for s in program.storages if io == "arena" or s.name not in borders]
+    ours = [s for s in program.storages if s.role != "state"]
+    placed = [s for s in ours if io == "arena" or s.name not in borders]
     plan = plan_memory(program, placed)
     check_plan(plan, program)
     return program, plan
 
 
+def _check_composed(
+    mod: IRModule, rounding: Rounding, quantization: VirtualQuantizeConfig | None
+) -> None:
+    kept = str(mod["main"].attrs["vq.rounding"])
+    if rounding != kept:
+        raise UsageError(f"the nets are composed with rounding {kept}, not {rounding}")
+    if quantization is not None:
+        raise UsageError("levels are each net's own: quantize the nets before they are composed")
+
+
 def _describe_levels(folded: IRModule) -> str:
     """What the banner says of quantized weights: most layers' levels, and whether some differ."""
-    asked = virtual_quantization(folded)
-    if asked is None:
-        return ""
-    config = VirtualQuantizeConfig.from_json(asked)
-    kind = "codebook of " if config.codebook else ""
-    others = " and others by layer" if config.layers else ""
-    return f", weights of {kind}{config.levels} levels{others}"
+    said = ""
+    for net in nets_of(folded):
+        asked = virtual_quantization(folded, net)
+        if asked is not None:
+            config = VirtualQuantizeConfig.from_json(asked)
+            whose = "" if net == "main" else f"{net} "
+            kind = "codebook of " if config.codebook else ""
+            others = " and others by layer" if config.layers else ""
+            said += f", {whose}weights of {kind}{config.levels} levels{others}"
+    return said
 
 
 def _digest(program: Program) -> str:

@@ -8,41 +8,23 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from ._version import __version__
+from .cli_bcnet import bcnet
 from .cli_fit import fit
+from .cli_options import build_options, thresholds_option, write_model
 from .cli_quantize import quantize
 from .errors import UsageError, VqError, first_line
-from .files import write_atomically
+
+if TYPE_CHECKING:
+    from .run_result import RunResult
 
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
-_FILE = click.Path(path_type=Path)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
-_OBJECTIVES = click.Choice(["size", "balanced", "speed"])
-_ROUNDINGS = click.Choice(["single", "double", "float"])
-
-
-def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every verb which builds a model takes."""
-    for option in reversed(
-        [
-            click.option("--target", help="core or board tag, e.g. vq-cortexm/cortex-m3"),
-            click.option("--board", help="see `vq-cortexm boards`"),
-            click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8"),
-            click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),
-            click.option("--vq", type=_FILE, help="JSON: bits or levels, layer by layer"),
-            click.option("--objective", type=_OBJECTIVES, help="of storing weights of few levels"),
-            click.option("--rounding", type=_ROUNDINGS, help="default: single"),
-            click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
-            click.option("--name", help="C identifier of the model; default: the file's name"),
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,23 +55,11 @@ def cli(context: click.Context, debug: bool) -> None:
 @_MODEL
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 @build_options
-def compile_(model: Path, output: Path, board: str | None, **options: Any) -> None:
+def compile_(model: Path, output: Path, **options: Any) -> None:
     """Write the C library, metadata and report of MODEL; with --board also firmware.elf."""
     from .session import compile_model
 
-    compiled, resolved = compile_model(model, board=board, **options)
-    has_firmware = resolved is not None and resolved.emulation != "host"
-    # built first: if that fails, nothing is written
-    image = compiled.firmware_image(resolved) if resolved and has_firmware else b""
-    compiled.export(output)
-    if has_firmware:
-        write_atomically(output / "firmware.elf", image)
-    from .report.tables import plan_table, print_arena
-
-    messages = Console(stderr=True)
-    messages.print(plan_table(compiled))
-    print_arena(compiled, messages)
-    click.echo(output)
+    write_model(*compile_model(model, **options), output)
 
 
 @cli.command()
@@ -97,10 +67,16 @@ def compile_(model: Path, output: Path, board: str | None, **options: Any) -> No
 @run_options
 @click.option("--check", is_flag=True, help="compare with the exact reference; status 1 if not")
 @click.option("--poison", is_flag=True, help="debug build: check each layer's use of memory")
+@thresholds_option
 @build_options
-def run(model: Path, check: bool, poison: bool, **options: Any) -> None:
+def run(
+    model: Path, check: bool, poison: bool, thresholds: tuple[int, ...], **options: Any
+) -> None:
     """Compile MODEL and run it on a board (the emulator, or this computer: --board host)."""
-    _execute(model, with_outputs=True, options=options, check=check, poison=poison)
+    from .compiled_model import CompiledModel
+
+    how = {"check": check, "poison": poison, "thresholds": thresholds}
+    _execute(model, CompiledModel.run, options, with_outputs=True, **how)
 
 
 @cli.command()
@@ -110,11 +86,13 @@ def run(model: Path, check: bool, poison: bool, **options: Any) -> None:
 @click.option("--wait-states", type=click.IntRange(0, 15), default=0, help="of flash; default: 0")
 @build_options
 def profile(model: Path, branch_refill: int, wait_states: int, **options: Any) -> None:
-    """Instructions, modelled cycles, flash and RAM of MODEL, layer by layer."""
+    """Instructions, modelled cycles, flash and RAM of MODEL, layer by layer. Of two nets every
+    sample takes both paths; the figures are of the accurate one, which runs all layers."""
     from .micro.cycle_model import Timing
+    from .session import profile_paths
 
     timing = Timing(branch_refill, wait_states)
-    _execute(model, with_outputs=False, options=options, timing=timing)
+    _execute(model, profile_paths, options, with_outputs=False, timing=timing)
 
 
 @cli.command("export-int8")
@@ -157,11 +135,19 @@ def doctor(as_json: bool) -> None:
         sys.exit(3)
 
 
+cli.add_command(bcnet)
 cli.add_command(quantize)
 cli.add_command(fit)
 
 
-def _execute(model: Path, with_outputs: bool, options: dict[str, Any], **how: Any) -> None:
+def _execute(
+    model: Path,
+    run_model: Callable[..., RunResult],
+    options: dict[str, Any],
+    *,
+    with_outputs: bool,
+    **how: Any,
+) -> None:
     from .report.json import describe_run
     from .report.tables import print_run
     from .session import choose_samples, compile_model
@@ -173,7 +159,7 @@ def _execute(model: Path, with_outputs: bool, options: dict[str, Any], **how: An
     compiled, board = compile_model(model, **options)
     assert board is not None
     samples = choose_samples(compiled, taken["input_file"], taken["count"], taken["seed"])
-    result = compiled.run(samples, board, timeout_seconds=taken["timeout"], **how)
+    result = run_model(compiled, samples, board, timeout_seconds=taken["timeout"], **how)
     if taken["as_json"]:
         click.echo(json.dumps(describe_run(compiled, result, with_outputs)))
     else:

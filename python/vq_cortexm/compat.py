@@ -43,8 +43,9 @@ def tensor_type(shape: Sequence[int], dtype: str) -> Any:
 
 
 def shape_of(expr: Expr) -> tuple[int, ...]:
-    """The static shape of a Relax expression; ValueError where a dimension is symbolic."""
-    ty = expr.ty
+    """The static shape of a Relax expression, or of what a function returns; ValueError where a
+    dimension is symbolic."""
+    ty = getattr(expr.ty, "ret", expr.ty)
     shape = getattr(ty, "shape", None)
     if shape is None:
         raise ValueError("a tensor has no static shape")
@@ -162,22 +163,42 @@ def onnx_as_operators() -> Iterator[None]:
 
 
 @contextmanager
-def main_function(builder: Any, parameters: Sequence[Expr]) -> Iterator[Callable[[Expr], None]]:
-    """Builds `main` as one dataflow block: the body emits bindings and calls what is yielded with
-    its result.
+def main_function(
+    builder: Any, parameters: Sequence[Expr], branches: bool = False
+) -> Iterator[Callable[[Expr], None]]:
+    """Builds `main` as one dataflow block, or with `branches` as one that may hold `emit_if`: the
+    body emits bindings and calls what is yielded with its result.
 
     An exception ends the open block too, or TVM complains on stderr when the builder goes.
     """
     results: list[Expr] = []
     try:
         with builder.function("main", list(parameters)):
-            with builder.dataflow():
+            if branches:
                 yield results.append
-                output = builder.emit_output(results[0])
+                output = results[0]
+            else:
+                with builder.dataflow():
+                    yield results.append
+                    output = builder.emit_output(results[0])
             builder.emit_func_output(output)
     except BaseException:
         builder._end_block()
         raise
+
+
+def emit_if(
+    builder: Any, condition: Expr, then: Callable[[], Expr], otherwise: Expr, name: str
+) -> Expr:
+    """Binds `name` to what `then` emits and returns where the scalar condition holds, else to
+    the variable `otherwise`."""
+    builder._begin_binding_block()
+    try:
+        result = then()
+    finally:
+        block = builder._end_block()
+    branches = (relax.SeqExpr([block], result), relax.SeqExpr([], otherwise))
+    return builder.emit(relax.If(condition, *branches), name_hint=name)
 
 
 def kept_attrs(function: Expr) -> dict[str, Any]:
@@ -231,6 +252,7 @@ __all__ = [
     "constant_value",
     "dict_attrs",
     "dtype_of",
+    "emit_if",
     "is_buffer_var",
     "is_constant",
     "kept_attrs",

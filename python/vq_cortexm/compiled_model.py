@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from . import target as targets
@@ -25,16 +24,18 @@ from .aot.program import Program
 from .compat import IRModule, save_module
 from .errors import BudgetError, DeviceError, RunError, UsageError
 from .files import write_atomically
-from .metadata import describe_program
+from .metadata import describe_bc_net, describe_paths, describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
 from .micro.cycle_model import DEFAULT_TIMING, Timing
 from .micro.firmware import build_firmware
-from .micro.runner import DeviceRun, run_on_board
-from .reference import run_reference
-from .report.layers import LayerReport, describe_layers, layer_levels, median
+from .micro.runner import run_on_board
+from .reference import is_exact
+from .report.layers import describe_layers, layer_levels
 from .report.limits import LayerLimit, layer_limits
-from .samples import check_sample, random_samples
+from .run_result import RunResult, describe_device_run, output_arrays
+from .samples import check_sample, check_thresholds, random_samples
 from .target import Board, Core
+from .transform.composed import with_thresholds
 from .transform.virtual_quantize import virtual_quantization
 
 Sample = Sequence[NDArray[Any]]
@@ -50,26 +51,6 @@ class BuildOptions:
     core: Core
     rounding: str
     io: str
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """Outputs of a run on a board.
-
-    `outputs[sample][output]`; `bit_exact` is None where nothing was compared. `instructions` and
-    `cycles` (modelled; None where the core has no model) are medians over the inferences.
-    """
-
-    board: Board
-    outputs: tuple[tuple[NDArray[Any], ...], ...]
-    bit_exact: bool | None
-    layers: tuple[LayerReport, ...]
-    instructions: int | None
-    cycles: int | None
-    flash: Mapping[str, int]
-    ram: Mapping[str, int]
-    symbols: Mapping[str, int]
-    """Bytes of every function and constant of the model's part; empty on the host."""
 
 
 class CompiledModel:
@@ -103,7 +84,9 @@ class CompiledModel:
             IoTensor(name, t.size_bytes)
             for name, t in zip(self.program.output_names, self.program.outputs, strict=True)
         )
-        return ModelIo(self.name, inputs, outputs, self.options.io == "caller")
+        branch = self.program.branch
+        count = branch.thresholds.value.size if branch else 0
+        return ModelIo(self.name, inputs, outputs, self.options.io == "caller", count)
 
     @cached_property
     def _symbols(self) -> dict[str, str]:
@@ -134,6 +117,7 @@ class CompiledModel:
             "rounding": self.options.rounding,
             "io": self.options.io,
             "virtual_quantization": virtual_quantization(self.module),
+            **describe_bc_net(self.module, self.program),
             **describe_program(self.program, self.plan),
             "files": {
                 name: hashlib.sha256(text.encode()).hexdigest()
@@ -146,10 +130,12 @@ class CompiledModel:
         """Static facts: MACs, arena against its lower bound, constants, layers."""
         memory = {k: v for k, v in self.metadata["memory"].items() if k != "plan"}
         layers = describe_layers(self.program, self.name, limits=self._limits, levels=self._levels)
+        paths = describe_paths(self.program)
         return {
             "model": self.name,
             "core": self.options.core.name,
             "macs": self.program.macs,
+            **({"paths": paths} if paths else {}),
             **memory,
             "layers": [vars(layer) for layer in layers],
         }
@@ -244,6 +230,7 @@ class CompiledModel:
         poison: bool = False,
         timing: Timing = DEFAULT_TIMING,
         timeout_seconds: float = 120.0,
+        thresholds: Sequence[int] = (),
     ) -> RunResult:
         """Runs samples on a board.
 
@@ -251,8 +238,9 @@ class CompiledModel:
         several inputs; shapes and dtypes are the model's own. With `check` every output is
         compared with the NumPy reference. With `poison` a debug build runs each layer twice among
         filled memory: DeviceError names a layer that reads or writes what is not its own; nothing
-        is measured. `timing` is the cycle model's: UsageError on a board without one. Raises
-        UsageError for wrong inputs, BudgetError, ToolError or DeviceError as they occur.
+        is measured. `timing` is the cycle model's: UsageError on a board without one. `thresholds`
+        are set in a model of two nets before the first sample: as many as it has, or one for all.
+        Raises UsageError for wrong inputs, BudgetError, ToolError or DeviceError as they occur.
         """
         board = targets.board_by_name(board) if isinstance(board, str) else board
         self.check_core(board)
@@ -260,6 +248,7 @@ class CompiledModel:
         if timing != DEFAULT_TIMING and not board.core.models_cycles:
             raise UsageError(f"{board.name} has no cycle model whose timing could be set")
         samples = [check_sample(s, self.program.inputs) for s in inputs]
+        wanted = check_thresholds(thresholds, self.model_io.thresholds)
         with tempfile.TemporaryDirectory(prefix="vq-") as folder:
             try:
                 device = run_on_board(
@@ -272,23 +261,23 @@ class CompiledModel:
                     timeout_seconds,
                     poison,
                     timing,
+                    wanted,
                 )
             except RunError as error:
                 violation = describe_violation(self.program, error.returned)
                 raise DeviceError(f"{board.name}: {self.name}: {violation}") from error
-        outputs = tuple(self._arrays(data) for data in device.outputs)
+        outputs = tuple(output_arrays(self.program, data) for data in device.outputs)
         bit_exact = None
         if check:
-            expected = [run_reference(self.module, sample) for sample in samples]
-            bit_exact = all(
-                np.array_equal(a, b)
-                for got, want in zip(outputs, expected, strict=True)
-                for a, b in zip(got, want, strict=True)
-            )
-        return self._result(board, outputs, bit_exact, device)
-
-    def _scratch_bytes(self, name: str) -> int:
-        return next(s.size_bytes for s in self.program.storages if s.name == name)
+            module = with_thresholds(self.module, wanted) if wanted else self.module
+            bit_exact = is_exact(module, samples, outputs, device.paths)
+        layers = describe_layers(
+            self.program, self.name, device.records, device.sizes, self._limits, self._levels
+        )
+        caller_io = self.options.io == "caller"
+        return describe_device_run(
+            self.program, self.plan, board, device, layers, bit_exact, caller_io
+        )
 
     def check_core(self, board: Board) -> None:
         """Raises UsageError if code for this core cannot run on `board`."""
@@ -298,48 +287,3 @@ class CompiledModel:
                 f"the model is built for {core.name}, board {board.name} has a {board.core.name}; "
                 f'build with target="vq-cortexm/{board.core.name}"'
             )
-
-    def _arrays(self, data: bytes) -> tuple[NDArray[Any], ...]:
-        arrays, start = [], 0
-        for tensor in self.program.outputs:
-            raw = np.frombuffer(data, tensor.dtype, offset=start, count=int(np.prod(tensor.shape)))
-            arrays.append(raw.reshape(tensor.shape))
-            start += tensor.size_bytes
-        return tuple(arrays)
-
-    def _result(
-        self,
-        board: Board,
-        outputs: tuple[tuple[NDArray[Any], ...], ...],
-        bit_exact: bool | None,
-        device: DeviceRun,
-    ) -> RunResult:
-        layers = describe_layers(
-            self.program, self.name, device.records, device.sizes, self._limits, self._levels
-        )
-        io_bytes = sum(t.size_bytes for t in (*self.program.inputs, *self.program.outputs))
-        return RunResult(
-            board,
-            outputs,
-            bit_exact,
-            layers,
-            median([record.instructions for record in device.records]),
-            median([record.cycles for record in device.records if record.cycles is not None]),
-            {
-                "text": device.sizes.text if device.sizes else 0,
-                "rodata": device.sizes.rodata if device.sizes else 0,
-                "total": device.sizes.text + device.sizes.rodata if device.sizes else 0,
-            },
-            {
-                "arena": self.plan.arena_bytes,
-                "io": 0 if self.options.io == "caller" else io_bytes,
-                "scratch": max(
-                    (sum(self._scratch_bytes(n) for n in s.scratch) for s in self.program.steps),
-                    default=0,
-                ),
-                "data": device.sizes.data if device.sizes else 0,
-                "stack_peak": device.stack_peak_bytes,
-                "total": self.plan.arena_bytes + (device.sizes.data if device.sizes else 0),
-            },
-            {s.name: s.size_bytes for s in device.sizes.symbols} if device.sizes else {},
-        )

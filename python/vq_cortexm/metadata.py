@@ -7,6 +7,10 @@ from typing import Any
 
 from .aot.plan import MemoryPlan
 from .aot.program import Program, Tensor
+from .compat import IRModule
+from .op.bc_net import PATHS
+from .transform.composed import policy_of
+from .transform.virtual_quantize import virtual_quantization
 
 
 def describe_program(program: Program, plan: MemoryPlan) -> dict[str, Any]:
@@ -38,6 +42,48 @@ def describe_program(program: Program, plan: MemoryPlan) -> dict[str, Any]:
         ],
         "removed_channels": dict(program.removed),
     }
+
+
+def describe_bc_net(module: IRModule, program: Program) -> dict[str, Any]:
+    """The policy of two composed nets, and what each of them is; {} of a single net."""
+    attrs, branch = policy_of(module), program.branch
+    if attrs is None or branch is None:
+        return {}
+    return {
+        "bc_net": {
+            "confidence": attrs.confidence,
+            "thresholds": list(attrs.thresholds),
+            "factors": {"fast": attrs.fast_factor, "accurate": attrs.accurate_factor},
+            "logits": {
+                "fast": {"scale": attrs.fast_scale, "zero_point": attrs.fast_zero_point},
+                "accurate": {
+                    "scale": attrs.accurate_scale,
+                    "zero_point": attrs.accurate_zero_point,
+                },
+            },
+            "virtual_quantization": {net: virtual_quantization(module, net) for net in PATHS},
+            "paths": describe_paths(program),
+        }
+    }
+
+
+def describe_paths(program: Program) -> dict[str, Any]:
+    """Of each path of two composed nets its steps, [0, end), and what these take; constants that
+    several steps share count once. {} of a single net."""
+    if program.branch is None:
+        return {}
+    sizes = {c.name: c.value.nbytes for c in program.constants}
+    paths: dict[str, Any] = {}
+    for path, end in zip(PATHS, (program.branch.first, len(program.steps)), strict=True):
+        steps = program.steps[:end]
+        read = {a.name for step in steps for a in step.arguments if a.is_constant}
+        paths[path] = {
+            "steps": end,
+            "macs": sum(step.macs for step in steps),
+            "weight_bytes": sum(step.weight_bytes for step in steps),
+            "constants_bytes": sum(sizes[name] for name in read),
+        }
+    return paths
 
 
 def _describe_tensors(

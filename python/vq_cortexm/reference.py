@@ -3,19 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
 from .compat import Expr, IRModule, constant_value, is_constant, op_name
+from .op.bc_net import PATHS, Path, answer
 from .op.registry import evaluate
+from .transform.composed import policy_of
+
+Outputs = tuple[NDArray[Any], ...]
 
 
-def run_reference(module: IRModule, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+def run_reference(module: IRModule, inputs: Sequence[NDArray[Any]]) -> Outputs:
     """Outputs of a module of `vq.*` operators (see `transform.FoldQDQ`) for one sample."""
-    main = module["main"]
-    values: dict[Expr, Any] = dict(zip(main.params, inputs, strict=True))
+    return reference_answer(module, inputs)[0]
+
+
+def reference_answer(
+    module: IRModule, inputs: Sequence[NDArray[Any]]
+) -> tuple[Outputs, Path | None]:
+    """The same, and which path two composed nets take."""
+    attrs = policy_of(module)
+    if attrs is None:
+        return _evaluate(module["main"], inputs), None
+    fast, accurate = (partial(_logits, module[name]) for name in PATHS)
+    y, path = answer(inputs[0], fast, accurate, attrs)
+    return (y,), path
+
+
+def is_exact(
+    module: IRModule,
+    samples: Sequence[Sequence[NDArray[Any]]],
+    outputs: Sequence[Outputs],
+    paths: Sequence[int],
+) -> bool:
+    """Whether a run's outputs, and of two composed nets the paths' numbers, are the reference's."""
+    for index, (sample, got) in enumerate(zip(samples, outputs, strict=True)):
+        want, path = reference_answer(module, sample)
+        same = all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
+        if not same or (path is not None and PATHS[paths[index]] != path):
+            return False
+    return True
+
+
+def _logits(net: Expr, x: NDArray[Any]) -> NDArray[Any]:
+    return _evaluate(net, [x])[0]
+
+
+def _evaluate(function: Expr, inputs: Sequence[NDArray[Any]]) -> Outputs:
+    values: dict[Expr, Any] = dict(zip(function.params, inputs, strict=True))
 
     def value_of(expr: Expr) -> Any:
         if is_constant(expr):
@@ -24,12 +64,12 @@ def run_reference(module: IRModule, inputs: Sequence[NDArray[Any]]) -> tuple[NDA
             return tuple(value_of(field) for field in expr.fields)
         return values[expr]
 
-    for block in main.body.blocks:
+    for block in function.body.blocks:
         for binding in block.bindings:
             call = binding.value
             if op_name(call).startswith("vq."):
                 values[binding.var] = evaluate(call, [value_of(a) for a in call.args])
             else:
                 values[binding.var] = value_of(call)
-    result = value_of(main.body.body)
+    result = value_of(function.body.body)
     return result if isinstance(result, tuple) else (result,)

@@ -1,4 +1,4 @@
-"""Input samples: drawn from a seed, or read from `.npy` and `.npz` files."""
+"""Input samples: drawn from a seed, or read from `.npy` and `.npz` files; thresholds of a run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .aot.program import Tensor
 from .errors import UsageError
+from .op import escalate
 
 Sample = list[NDArray[Any]]
 
@@ -66,6 +67,22 @@ def check_sample(sample: Any, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
                 f"the model takes {tensor.dtype}{tensor.shape}"
             )
     return [np.ascontiguousarray(array) for array in arrays]
+
+
+def check_thresholds(thresholds: Sequence[int], count: int) -> tuple[int, ...]:
+    """The thresholds of a run for a model that has `count`, 0 of one net: none, or one for each.
+    UsageError if there are others."""
+    if not thresholds:
+        return ()
+    if count == 0:
+        raise UsageError("thresholds are of two composed nets; this model is one net")
+    if len(thresholds) not in (1, count):
+        raise UsageError(f"{len(thresholds)} thresholds; the model has {count}")
+    try:
+        escalate.check_thresholds(tuple(thresholds))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return tuple(thresholds) if len(thresholds) == count else (thresholds[0],) * count
 
 
 def _read_arrays(path: Path, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:

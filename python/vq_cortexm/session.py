@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from . import target as targets
+from .bcnet import Policy, compose
 from .build import build, build_folded
 from .c_names import c_identifier
 from .compat import load_module
 from .compiled_model import MODULE_FILE, CompiledModel, Sample
 from .errors import ModelError, UsageError
 from .frontend import load
+from .op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE
+from .run_result import RunResult
 from .samples import load_samples, random_samples
 from .target import Board
 from .transform.lower_to_tir import DEFAULT_OBJECTIVE
 from .transform.virtual_quantize import virtual_quantization
 from .transform.vq_config import requested_quantization
+
+ROUNDING = "vq.rounding"
+"""The attribute of folded modules."""
 
 
 def compile_model(
@@ -33,15 +41,12 @@ def compile_model(
     objective: Any = None,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
-    chosen = targets.board_by_name(board) if board else None
-    if target is None and chosen is not None and chosen.emulation != "host":
-        target = f"{targets.DEFAULT_TARGET}/{chosen.core.name}"
-    target = target or targets.DEFAULT_TARGET
+    target, chosen = _target(target, board)
     quantization = requested_quantization(bits, levels, vq)
     name = name or c_identifier(model.stem if model.is_file() else model.resolve().name, "model")
     if model.is_dir():
-        folded = _load_folder(model)
-        kept = str(folded["main"].attrs["vq.rounding"])
+        folded = load_folder(model)
+        kept = str(folded["main"].attrs[ROUNDING])
         if rounding not in (None, kept):
             raise UsageError(
                 f"{model} is compiled with rounding {kept}; --rounding {rounding} needs the model"
@@ -61,6 +66,69 @@ def compile_model(
     return built, chosen
 
 
+def compose_models(
+    fast: Path,
+    accurate: Path,
+    policy: Policy,
+    *,
+    target: str | None = None,
+    board: str | None = None,
+    rounding: Any = None,
+    io: Any = "arena",
+    name: str,
+    objective: Any = None,
+) -> tuple[CompiledModel, Board | None]:
+    """Builds two model files or compiled folders as one model. A folder keeps its rounding, which
+    the other net has then too."""
+    target, chosen = _target(target, board)
+    nets = [load_folder(net) if net.is_dir() else load(net) for net in (fast, accurate)]
+    attrs = [net["main"].attrs or {} for net in nets]
+    kept = [str(own[ROUNDING]) for own in attrs if ROUNDING in own]
+    every: Any = rounding or next(iter(kept), "single")
+    module = compose(nets[0], nets[1], policy, rounding=every)
+    composed_with = str(module["main"].attrs[ROUNDING])
+    if rounding not in (None, composed_with):
+        raise UsageError(
+            f"both nets are compiled with rounding {composed_with}; --rounding {rounding} needs "
+            "the models"
+        )
+    built = build_folded(
+        module,
+        target,
+        io=io,
+        objective=objective or DEFAULT_OBJECTIVE,
+        name=c_identifier(name, "model"),
+    )
+    return built, chosen
+
+
+def profile_paths(
+    compiled: CompiledModel, samples: Sequence[Sample], board: Board, **how: Any
+) -> RunResult:
+    """`run`; of two nets on each path, with the figures of the accurate one, the longest. How often
+    each is taken is not asked here, so there are no means."""
+    if compiled.program.branch is None:
+        return compiled.run(samples, board, **how)
+    fast, accurate = (
+        compiled.run(samples, board, thresholds=[threshold], **how)
+        for threshold in (NEVER_ESCALATE, ALWAYS_ESCALATE)
+    )
+    return replace(
+        accurate,
+        paths=(*fast.paths, *accurate.paths),
+        path_cycles={**fast.path_cycles, **accurate.path_cycles},
+        inference_cycles=(),
+    )
+
+
+def _target(target: str | None, board: str | None) -> tuple[str, Board | None]:
+    """The target, by default of the board's core, and the board."""
+    chosen = targets.board_by_name(board) if board else None
+    if target is None and chosen is not None and chosen.emulation != "host":
+        target = f"{targets.DEFAULT_TARGET}/{chosen.core.name}"
+    return target or targets.DEFAULT_TARGET, chosen
+
+
 def choose_samples(
     compiled: CompiledModel, file: Path | None, count: int | None, seed: int
 ) -> list[Sample]:
@@ -73,11 +141,12 @@ def choose_samples(
     return list(random_samples(inputs, count or 1, seed))
 
 
-def _load_folder(folder: Path) -> Any:
+def load_folder(folder: Path) -> Any:
+    """The folded module of a folder that `compile` or `compose` made; ModelError if it is none."""
     path = folder / MODULE_FILE
     try:
         folded = load_module(path.read_text(encoding="utf-8"))
-        folded["main"].attrs["vq.rounding"]
+        folded["main"].attrs[ROUNDING]
     except OSError:
         raise ModelError(
             f"{folder}: no {MODULE_FILE} in it; folders that `vq-cortexm compile` made work"

@@ -3,7 +3,9 @@
  * Started by itself: one inference on the embedded sample; each output as a line "output I HEX".
  * With the command line "run INPUT_FILE OUTPUT_FILE": one inference for each sample of the input
  * file, outputs to the output file, then the lines "inferences N" and "stack_peak BYTES".
- * Samples, and the outputs of each, are the bytes of all tensors in order, without gaps. */
+ * Samples, and the outputs of each, are the bytes of all tensors in order, without gaps. Of a model
+ * with two paths, the path follows the outputs: a line "path N", in the file one byte; and a word
+ * behind OUTPUT_FILE names a file of all thresholds, int32. */
 #include <string.h>
 
 #include "console.h"
@@ -59,19 +61,44 @@ static int read_sample(const struct vq_app *app, int32_t file, const char *path)
     return 1;
 }
 
-static void write_outputs(const struct vq_app *app, int32_t file, const char *path) {
-    for (uint32_t i = 0; i < app->output_count; ++i) {
-        if (vq_semihost_write(file, app->outputs[i].data, app->outputs[i].bytes) != 0) {
-            fail(STATUS_FILE, "cannot write ", path);
-        }
+static void write_bytes(int32_t file, const void *data, uint32_t bytes, const char *path) {
+    if (vq_semihost_write(file, data, bytes) != 0) {
+        fail(STATUS_FILE, "cannot write ", path);
     }
 }
 
-static void run_files(const struct vq_app *app, const char *input_path, const char *output_path) {
-    const int32_t input = vq_semihost_open(input_path, VQ_SEMIHOST_READ_BINARY);
-    if (input < 0) {
-        fail(STATUS_FILE, "cannot read ", input_path);
+static void write_outputs(const struct vq_app *app, int32_t file, const char *path) {
+    for (uint32_t i = 0; i < app->output_count; ++i) {
+        write_bytes(file, app->outputs[i].data, app->outputs[i].bytes, path);
     }
+    if (app->path != NULL) {
+        const uint8_t taken = (uint8_t)app->path();
+        write_bytes(file, &taken, sizeof taken, path);
+    }
+}
+
+static int32_t open_to_read(const char *path) {
+    const int32_t file = vq_semihost_open(path, VQ_SEMIHOST_READ_BINARY);
+    if (file < 0) {
+        fail(STATUS_FILE, "cannot read ", path);
+    }
+    return file;
+}
+
+static void set_thresholds(const struct vq_app *app, const char *path) {
+    const int32_t file = open_to_read(path);
+    for (uint32_t i = 0; i < app->threshold_count; ++i) {
+        int32_t threshold;
+        if (vq_semihost_read(file, &threshold, sizeof threshold) != sizeof threshold) {
+            fail(STATUS_FILE, "too few thresholds: ", path);
+        }
+        app->set_threshold(i, threshold);
+    }
+    vq_semihost_close(file);
+}
+
+static void run_files(const struct vq_app *app, const char *input_path, const char *output_path) {
+    const int32_t input = open_to_read(input_path);
     const int32_t output = vq_semihost_open(output_path, VQ_SEMIHOST_WRITE_BINARY);
     if (output < 0) {
         fail(STATUS_FILE, "cannot write ", output_path);
@@ -110,6 +137,11 @@ static void run_sample(const struct vq_app *app) {
         vq_put_bytes(out, app->outputs[i].data, app->outputs[i].bytes);
         vq_put_text(out, "\n");
     }
+    if (app->path != NULL) {
+        vq_put_text(out, "path ");
+        vq_put_decimal(out, app->path());
+        vq_put_text(out, "\n");
+    }
 }
 
 /* Cuts the first word off `text`, in place; returns what follows it, "" at the end. */
@@ -131,7 +163,11 @@ int main(void) {
     }
     char *input_path = cut_word(command_line);
     char *output_path = cut_word(input_path);
+    char *thresholds_path = cut_word(output_path);
     if (strcmp(command_line, "run") == 0 && *output_path != '\0') {
+        if (*thresholds_path != '\0') {
+            set_thresholds(app, thresholds_path);
+        }
         run_files(app, input_path, output_path);
     } else {
         /* an emulator without arguments passes the firmware's own path */

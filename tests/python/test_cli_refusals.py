@@ -14,7 +14,7 @@ from command_line import SHAPE, Run, fail, one_convolution, unsupported, vq
 import vq_cortexm
 from vq_cortexm.errors import BudgetError
 from vq_cortexm.frontend import from_tflite
-from vq_cortexm.reference import run_reference
+from vq_cortexm.reference import reference_answer
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import BOARDS, Memory, board_by_name
 
@@ -211,9 +211,10 @@ def test_output_that_differs_is_status_1(
     here: Run, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(module: Any, sample: Any) -> Any:
-        return tuple(y + np.int8(1) for y in run_reference(module, sample))
+        outputs, path = reference_answer(module, sample)
+        return tuple(y + np.int8(1) for y in outputs), path
 
-    monkeypatch.setattr("vq_cortexm.compiled_model.run_reference", wrong)
+    monkeypatch.setattr("vq_cortexm.reference.reference_answer", wrong)
     completed = here("run", model, "--board", "host", "--check", "--json")
     assert completed.returncode == 1
     assert json.loads(completed.stdout)["bit_exact"] is False

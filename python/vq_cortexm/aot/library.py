@@ -23,6 +23,7 @@ from ..codegen.micro_kernel import render_micro_kernel
 from ..kernels.access_order import orders_of
 from ..kernels.micro_kernel import MicroKernel
 from ..resources import resource_dir
+from .branch import describe_branch, state_symbols
 from .plan import MemoryPlan
 from .poison import GUARD_BYTES, step_ranges
 from .program import Argument, Constant, Program, Step, Tensor
@@ -66,6 +67,7 @@ class _Renderer:
         self.plan = plan
         self.options = options
         self.symbols = function_symbols(program, options.model)
+        self.states = state_symbols(program)
         self.micro = {
             kernel.symbol: render_micro_kernel(kernel, micro_symbol(kernel, options.model))
             for kernels in program.micro_kernels.values()
@@ -99,6 +101,7 @@ class _Renderer:
             "prototypes": [*self._prototypes(), *(k.prototype for k in self.micro.values())],
             "micro_kernels": list(self.micro.values()),
             "steps": [self._step(s) for s in self.program.steps],
+            "branch": describe_branch(self.program.branch),
             **self._poison(),
             "plan_lines": self._plan_lines(),
             "sources": sources,
@@ -167,6 +170,8 @@ class _Renderer:
     def _argument(self, argument: Argument, dtype: str) -> str:
         if argument.is_constant:
             return self._symbol(argument.name)
+        if argument.name in self.states:
+            return self.states[argument.name]
         if self.options.caller_io:
             for kind, tensors, names in (
                 ("inputs", self.program.inputs, [t.name for t in self.program.inputs]),

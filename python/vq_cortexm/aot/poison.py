@@ -47,7 +47,9 @@ def step_ranges(program: Program, plan: MemoryPlan) -> tuple[StepRanges, ...]:
     end = plan.arena_bytes + GUARD_BYTES
     ranges = []
     for index, step in enumerate(program.steps):
-        found = [p for p in plan.placements if _holds_data(p, index)]
+        live = [p for p in plan.placements if _holds_data(p, index)]
+        # a branch's result is written for the second time
+        found = [p for p in live if p.storage.name != step.output]
         kept = [p for p in found if p.storage.last > index]
         output = _less([p for p in plan.placements if p.storage.name == step.output], kept)
         scratch = _less([p for p in plan.placements if p.storage.name in step.scratch], found)

@@ -1,4 +1,7 @@
-"""A lowered module as a straight-line program: steps, tensors and the storage behind them."""
+"""A lowered module as a straight-line program: steps, tensors and the storage behind them.
+
+A branch is a range of steps that may be skipped. What they write is either theirs alone or was
+written before, so lifetimes are those of the straight line."""
 
 from __future__ import annotations
 
@@ -9,24 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tvm import relax
 
-from ..c_names import unique_identifiers
 from ..codegen.lower import LoweredFunction
-from ..compat import (
-    Expr,
-    IRModule,
-    constant_value,
-    dtype_of,
-    is_constant,
-    op_name,
-    shape_of,
-)
-from ..errors import ModelError
-from ..kernels.access_order import AccessOrder, orders_of
+from ..kernels.access_order import AccessOrder
 from ..kernels.micro_kernel import MicroKernel
 
-Role = Literal["input", "output", "intermediate", "scratch"]
+Role = Literal["input", "output", "intermediate", "scratch", "state"]
 
 
 @dataclass(frozen=True)
@@ -92,13 +83,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Storage:
-    """Memory that the planner places: live from step `first` to step `last`, both included."""
+    """Memory that the planner places: live from step `first` to step `last`, both included. A
+    state outlives the inference and has a place of its own."""
 
     name: str
     role: Role
     size_bytes: int
     first: int
     last: int
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Steps [first, end), which run where the byte of the state `condition` is not 0.
+
+    Step `first` - 1 has written it: `vq.escalate`, whose thresholds, int32, are the state of their
+    name, and whose test is `confidence`.
+    """
+
+    condition: str
+    first: int
+    end: int
+    thresholds: Constant
+    confidence: str
 
 
 @dataclass(frozen=True)
@@ -119,185 +126,9 @@ class Program:
     """Channels that were proved constant, by layer, with the MACs before and after."""
     adjacent: tuple[tuple[str, ...], ...] = ()
     """Storages that must follow each other without gaps: the parts of concatenations."""
+    branch: Branch | None = None
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one inference."""
+        """Multiply-accumulates of one inference, of all its steps."""
         return sum(step.macs for step in self.steps)
-
-
-def extract_program(module: IRModule, functions: Mapping[str, LoweredFunction]) -> Program:
-    """The program of a module that `LowerToTIR` made; `functions` are its lowered PrimFuncs."""
-    return _Extractor(module, functions).run()
-
-
-class _Extractor:
-    """Walks the bindings once, numbering the steps."""
-
-    def __init__(self, module: IRModule, functions: Mapping[str, LoweredFunction]) -> None:
-        self.main = module["main"]
-        self.functions = functions
-        self.attrs = self.main.attrs
-        self.tensors: dict[Expr, Tensor] = {}
-        self.roles: dict[str, Role] = {}
-        self.sizes: dict[str, int] = {}
-        self.lifetimes: dict[str, tuple[int, int]] = {}
-        self.steps: list[Step] = []
-        self.constants: list[Constant] = []
-        self.adjacent: list[tuple[str, ...]] = []
-        self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-
-    def run(self) -> Program:
-        names = unique_identifiers([str(p.name) for p in self.main.params])
-        for parameter, name in zip(self.main.params, names, strict=True):
-            self._define(parameter, name, "input", step=0)
-        for block in self.main.body.blocks:
-            for binding in block.bindings:
-                self._bind(binding.var, binding.value)
-        outputs = self._outputs()
-        storages = tuple(
-            Storage(name, self.roles[name], self.sizes[name], *self.lifetimes[name])
-            for name in self.sizes
-        )
-        return Program(
-            tuple(self.tensors[p] for p in self.main.params),
-            outputs,
-            self._output_names(len(outputs)),
-            tuple(self.steps),
-            storages,
-            tuple(self.constants),
-            self.functions,
-            _plain(self.attrs.get("vq.quantization", {})),
-            {name: _micro_kernels(lowered) for name, lowered in self.functions.items()},
-            _plain(self.attrs.get("vq.removed", {})),
-            tuple(self.adjacent),
-        )
-
-    def _define(self, var: Expr, name: str, role: Role, step: int) -> Tensor:
-        shape, dtype = shape_of(var), dtype_of(var)
-        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        storage = self._allocate(name, size_bytes, role, step)
-        self.tensors[var] = Tensor(name, shape, dtype, storage)
-        return self.tensors[var]
-
-    def _allocate(self, name: str, size_bytes: int, role: Role, step: int) -> str:
-        """The name of a new storage: an input may be called like a layer."""
-        while name in self.sizes:
-            name += "_"
-        self.roles[name], self.sizes[name] = role, size_bytes
-        self.lifetimes[name] = (step, step)
-        return name
-
-    def _use(self, tensor: Tensor, step: int) -> None:
-        for storage in tensor.storages:
-            first, last = self.lifetimes[storage]
-            self.lifetimes[storage] = (first, max(last, step))
-
-    def _bind(self, var: Expr, value: Expr) -> None:
-        if isinstance(value, relax.Tuple):
-            return
-        if value in self.tensors:
-            self.tensors[var] = self.tensors[value]
-        elif op_name(value) == "vq.reshape":
-            self._view(var, self.tensors[value.args[0]].storages)
-        elif op_name(value) == "vq.concat":
-            storages = tuple(self.tensors[part].storage for part in value.args)
-            self.adjacent.append(storages)
-            self._view(var, storages)
-        elif op_name(value) == "relax.call_tir":
-            self._call(var, value)
-        else:
-            raise ModelError(f"{op_name(value) or value} was not lowered to a kernel")
-
-    def _view(self, var: Expr, storages: tuple[str, ...]) -> None:
-        first, *others = storages
-        self.tensors[var] = Tensor(
-            str(var.name), shape_of(var), dtype_of(var), first, tuple(others)
-        )
-
-    def _call(self, var: Expr, value: Expr) -> None:
-        step, layer = len(self.steps), str(var.name)
-        function = str(value.args[0].name_hint)
-        lowered = self.functions[function]
-        arguments: list[Argument] = []
-        inputs: list[Tensor] = []
-        for position, arg in enumerate(value.args[1].fields):
-            if is_constant(arg):
-                purpose = str(lowered.function.params[position].name)
-                arguments.append(Argument(self._constant(f"{layer}_{purpose}", arg), True))
-            else:
-                tensor = self.tensors[arg]
-                self._use(tensor, step)
-                inputs.append(tensor)
-                arguments.append(Argument(tensor.storage, False))
-        output = self._define(var, layer, "intermediate", step)
-        arguments.append(Argument(output.storage, False))
-        scratch = []
-        for buffer in lowered.scratch:
-            name = f"{layer}_{buffer.name}"
-            name = self._allocate(name, buffer.size_bytes, "scratch", step)
-            arguments.append(Argument(name, False))
-            scratch.append(name)
-        orders = orders_of(lowered.function)
-        facts = self.attrs["vq.layers"][layer]
-        self.steps.append(
-            Step(
-                layer,
-                str(facts["op"]),
-                function,
-                tuple(arguments),
-                tuple(storage for t in inputs for storage in t.storages),
-                output.storage,
-                tuple(scratch),
-                {inputs[i].storage: o for i, o in orders.items() if not inputs[i].parts},
-                int(facts["macs"]),
-                str(facts["realisation"]),
-                int(facts["weight_bytes"]),
-            )
-        )
-
-    def _constant(self, name: str, expr: Expr) -> str:
-        """The constant's name; equal arrays are stored once."""
-        value = constant_value(expr)
-        key = (str(value.dtype), value.shape, value.tobytes())
-        if key not in self.known:
-            self.known[key] = name
-            self.constants.append(Constant(name, value))
-        return self.known[key]
-
-    def _outputs(self) -> tuple[Tensor, ...]:
-        result = self.main.body.body
-        bound = {b.var: b.value for block in self.main.body.blocks for b in block.bindings}
-        while result in bound and result not in self.tensors:
-            result = bound[result]
-        fields = list(result.fields) if isinstance(result, relax.Tuple) else [result]
-        tensors = tuple(self.tensors[field] for field in fields)
-        for tensor in tensors:
-            self._use(tensor, len(self.steps))
-            if any(self.roles[storage] != "intermediate" for storage in tensor.storages):
-                raise ModelError(f"the output {tensor.name!r} is an input or another output")
-            self.roles |= dict.fromkeys(tensor.storages, "output")
-        return tensors
-
-    def _output_names(self, count: int) -> tuple[str, ...]:
-        names = [str(n) for n in self.attrs.get("vq.output_names", [])]
-        if len(names) != count:
-            names = ["output"] if count == 1 else [f"output{i}" for i in range(count)]
-        inputs = [self.tensors[p].name for p in self.main.params]
-        taken = {name.upper() for name in inputs}
-        apart = [f"{name}_out" if name.upper() in taken else name for name in names]
-        return tuple(unique_identifiers([*inputs, *apart])[len(inputs) :])
-
-
-def _micro_kernels(lowered: LoweredFunction) -> tuple[MicroKernel, ...]:
-    texts = lowered.function.attrs.get("vq.micro", [])
-    return tuple(MicroKernel.from_json(str(text)) for text in texts)
-
-
-def _plain(value: Any) -> Any:
-    """TVM containers as Python's own."""
-    if hasattr(value, "items"):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (int, float, str)):
-        return value
-    return [_plain(v) for v in value]

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..aot.library import micro_symbol
 from ..build import build
-from ..compiled_model import CompiledModel, RunResult
+from ..compiled_model import CompiledModel
 from ..errors import UsageError
 from ..frontend import from_onnx
 from ..op.rounding import Rounding
 from ..quantize.export_onnx import to_onnx
 from ..quantize.graph import FloatArray
 from ..quantize.quantize_graph import QuantizedGraph
+from ..run_result import RunResult
 from ..samples import random_samples
 from ..target import DEFAULT_TARGET, Board
 from ..transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective

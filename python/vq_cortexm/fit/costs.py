@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ..compiled_model import CompiledModel, RunResult
+from ..compiled_model import CompiledModel
 from ..nary.encoding import Realisation
 from ..quantize.quantize_graph import QuantizedGraph, Watch
+from ..run_result import RunResult
 from ..transform.lower_to_tir import Objective
 from .bench import Bench, ram_bytes, routine_symbols
 from .problem import Candidate, Cost, Costs

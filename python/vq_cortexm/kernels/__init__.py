@@ -19,6 +19,7 @@ from .concat import concat
 from .conv2d import conv2d
 from .dense import dense
 from .depthwise_conv2d import depthwise_conv2d
+from .escalate import escalate
 from .layer import Kernel, Layer
 from .max_pool2d import max_pool2d
 from .pad import pad
@@ -37,6 +38,7 @@ KERNELS: dict[str, Callable[[Layer], Kernel]] = {
     "vq.conv2d": conv2d,
     "vq.dense": dense,
     "vq.depthwise_conv2d": depthwise_conv2d,
+    "vq.escalate": escalate,
     "vq.max_pool2d": max_pool2d,
     "vq.pad": pad,
     "vq.requantize": requantize,

@@ -63,7 +63,7 @@ class Kernel:
     The function's parameters are the layer's inputs, then `constants`, then the output. The output
     may overlap the inputs whose numbers are in `inplace`, as far as their access orders allow; a
     number without an order says that both may have the same first byte. `micro` are the routines
-    it calls.
+    it calls. The constants whose numbers are in `settable` may be set at run time.
     """
 
     function: PrimFunc
@@ -71,6 +71,7 @@ class Kernel:
     inplace: tuple[int, ...] | Mapping[int, AccessOrder] = ()
     micro: tuple[MicroKernel, ...] = ()
     weights: StoredWeights = StoredWeights()
+    settable: tuple[int, ...] = ()
 
     @property
     def access_orders(self) -> dict[int, AccessOrder | None]:

@@ -22,13 +22,15 @@ class ModelIo:
     """The interface of a generated model, in the order of its header's structs.
 
     `model` is the C identifier in `<model>.h` and `tvmgen_<model>_run`. With `caller_io` there is
-    no `tvmgen_<model>_map_io`: the caller brings the buffers.
+    no `tvmgen_<model>_map_io`: the caller brings the buffers. A model with two paths has as many
+    `thresholds`, any other none.
     """
 
     model: str
     inputs: tuple[IoTensor, ...]
     outputs: tuple[IoTensor, ...]
     caller_io: bool = False
+    thresholds: int = 0
 
     @property
     def input_bytes(self) -> int:
@@ -39,6 +41,11 @@ class ModelIo:
     def output_bytes(self) -> int:
         """Bytes of one result: all outputs, in order, without gaps."""
         return sum(tensor.size_bytes for tensor in self.outputs)
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of what a run gives for a sample: all outputs and, of two paths, the one taken."""
+        return self.output_bytes + bool(self.thresholds)
 
 
 @dataclass(frozen=True)
@@ -66,5 +73,6 @@ def render_app(app: AppSpec) -> str:
         inputs=app.io.inputs,
         outputs=app.io.outputs,
         caller_io=app.io.caller_io,
+        thresholds=app.io.thresholds,
         sample=app.sample,
     )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DeviceError, RunError, UsageError
 from ..target import Board
 from .toolchain import find_tool
@@ -17,11 +19,13 @@ TIMEOUT_SECONDS = 120.0
 
 # in the private folder that a run has as its working directory
 _INPUTS, _OUTPUTS, _PLUGIN_OUTPUT = "inputs.bin", "outputs.bin", "plugin.out"
+_THRESHOLDS = "thresholds.bin"
 
 
 @dataclass(frozen=True)
 class EmulatorRun:
-    """The result of `run_firmware`: for each sample the bytes of all outputs, in order."""
+    """The result of `run_firmware`: for each sample the bytes of all outputs, in order, and of a
+    model with two paths that of the path's number."""
 
     outputs: tuple[bytes, ...]
     stack_peak_bytes: int
@@ -39,21 +43,26 @@ def run_firmware(
     *,
     timeout_seconds: float = TIMEOUT_SECONDS,
     plugin_arguments: str | None = None,
+    thresholds: Sequence[int] = (),
 ) -> EmulatorRun:
     """One inference for each of `inputs`, the bytes of all input tensors of a sample, in order.
 
-    `output_bytes` is the size of all outputs of one sample. `plugin_arguments` is QEMU's: the
-    plugin's file, then options, separated by commas; `,out=FILE` is added to them. DeviceError:
-    a fault, an error of the model (RunError), a time-out, or outputs of a wrong size.
+    `output_bytes` is the size of all outputs of one sample (`ModelIo.result_bytes`).
+    `plugin_arguments` is QEMU's: the plugin's file, then options, separated by commas; `,out=FILE`
+    is added to them. `thresholds`, where there are any, are set before the first inference: int32,
+    as many as the model has. DeviceError: a fault, an error of the model (RunError), a time-out, or
+    outputs of a wrong size.
     """
     with tempfile.TemporaryDirectory(prefix="vq-run-") as folder:
         directory = Path(folder)
         with (directory / _INPUTS).open("wb") as file:
             file.writelines(inputs)
-        options = [
-            "-semihosting-config",
-            f"enable=on,target=native,arg=run,arg={_INPUTS},arg={_OUTPUTS}",
-        ]
+        command_line = ["run", _INPUTS, _OUTPUTS]
+        if thresholds:
+            (directory / _THRESHOLDS).write_bytes(np.array(thresholds, "<i4").tobytes())
+            command_line.append(_THRESHOLDS)
+        arguments = "".join(f",arg={word}" for word in command_line)
+        options = ["-semihosting-config", f"enable=on,target=native{arguments}"]
         if plugin_arguments is not None:
             options += ["-plugin", f"{plugin_arguments},out={_PLUGIN_OUTPUT}"]
         stdout = _emulate(elf, board, options, directory, timeout_seconds, output_bytes)

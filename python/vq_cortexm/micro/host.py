@@ -67,6 +67,8 @@ class HostModel:
         loaded = ctypes.CDLL(str(library))
         self._run = loaded[f"tvmgen_{io.model}_run"]
         self._run.restype = ctypes.c_int32
+        self._path = loaded[f"tvmgen_{io.model}_path"] if io.thresholds else None
+        self._set = loaded[f"tvmgen_{io.model}_set_threshold"] if io.thresholds else None
         # the memory of the header's structs, which hold nothing but pointers
         inputs = (ctypes.c_void_p * len(io.inputs))()
         outputs = (ctypes.c_void_p * len(io.outputs))()
@@ -84,8 +86,16 @@ class HostModel:
             zip(outputs, (tensor.size_bytes for tensor in io.outputs), strict=True)
         )
 
+    def set_thresholds(self, thresholds: Sequence[int]) -> None:
+        """Of a model with two paths, as many as it has."""
+        for index, threshold in enumerate(thresholds):
+            assert self._set is not None
+            status = self._set(ctypes.c_uint32(index), ctypes.c_int32(threshold))
+            assert status == 0, f"{self._io.model} has no threshold {index}"
+
     def run(self, samples: Sequence[bytes]) -> tuple[bytes, ...]:
-        """One inference for each sample, the bytes of all inputs; returns those of all outputs.
+        """One inference for each sample, the bytes of all inputs; returns those of all outputs
+        and, of a model with two paths, of the path's number.
 
         UsageError: a sample of a wrong size; RunError: the model's run reports an error.
         """
@@ -101,7 +111,8 @@ class HostModel:
         status = self._run(*self._arguments)
         if status != 0:
             raise RunError(f"host: {self._io.model} returned {status}", status)
-        return b"".join([ctypes.string_at(address, size) for address, size in self._outputs])
+        outputs = b"".join([ctypes.string_at(address, size) for address, size in self._outputs])
+        return outputs if self._path is None else outputs + bytes([self._path()])
 
 
 def _allocate(tensor: IoTensor) -> ctypes.Array[ctypes.c_char]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..target import Board
-from .app import AppSpec
+from .app import AppSpec, ModelIo
 from .cycle_model import (
     DEFAULT_TIMING,
     InferenceRecord,
@@ -23,9 +23,11 @@ from .host import HostModel, build_host_library
 
 @dataclass(frozen=True)
 class DeviceRun:
-    """Outputs (bytes per sample) and, from the emulator, what they cost, unless under poison."""
+    """Outputs (bytes per sample) and, from the emulator, what they cost, unless under poison.
+    `paths` has the number of the path of each sample, and is empty where there is but one."""
 
     outputs: tuple[bytes, ...]
+    paths: tuple[int, ...]
     records: tuple[InferenceRecord, ...]
     sizes: FirmwareSizes | None
     stack_peak_bytes: int
@@ -41,16 +43,18 @@ def run_on_board(
     timeout_seconds: float,
     poison: bool = False,
     timing: Timing = DEFAULT_TIMING,
+    thresholds: Sequence[int] = (),
 ) -> DeviceRun:
     """Builds the model in `model_dir` for `board` and runs all samples.
 
     `layer_functions` are the C symbols of the layers, in the order in which they run. With `poison`
     a debug build checks every layer's use of memory, and nothing is measured: RunError says which
-    step fails.
+    step fails. `thresholds`, where there are any, are set first: all that the model has.
     """
     if board.emulation == "host":
-        library = build_host_library(model_dir, build_dir, poison=poison)
-        return DeviceRun(HostModel(library, app.io).run(samples), (), None, 0)
+        model = HostModel(build_host_library(model_dir, build_dir, poison=poison), app.io)
+        model.set_thresholds(thresholds)
+        return DeviceRun(*_split(model.run(samples), app.io), (), None, 0)
     firmware = build_firmware(model_dir, board, build_dir, app, poison=poison)
     counting = None
     if not poison:
@@ -65,11 +69,19 @@ def run_on_board(
         firmware.elf,
         board,
         samples,
-        app.io.output_bytes,
+        app.io.result_bytes,
         timeout_seconds=timeout_seconds,
         plugin_arguments=counting,
+        thresholds=thresholds,
     )
+    results = _split(run.outputs, app.io)
     if poison:
-        return DeviceRun(run.outputs, (), None, run.stack_peak_bytes)
+        return DeviceRun(*results, (), None, run.stack_peak_bytes)
     records = parse_records(run.plugin_output)
-    return DeviceRun(run.outputs, records, firmware.sizes, run.stack_peak_bytes)
+    return DeviceRun(*results, records, firmware.sizes, run.stack_peak_bytes)
+
+
+def _split(results: Sequence[bytes], io: ModelIo) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """Outputs and paths."""
+    end = io.output_bytes
+    return tuple(r[:end] for r in results), tuple(byte for r in results for byte in r[end:])

@@ -17,6 +17,7 @@ from ..compat import Expr, call_op, dtype_of, op_name, register_relax_op, shape_
 from . import (
     add,
     avg_pool2d,
+    bc_net,
     binary_conv2d,
     binary_max_pool2d,
     binary_pack,
@@ -25,6 +26,7 @@ from . import (
     conv2d,
     dense,
     depthwise_conv2d,
+    escalate,
     max_pool2d,
     pad,
     requantize,
@@ -111,6 +113,9 @@ OPS: dict[str, OpSpec] = {
         lambda x, w, *rest: binary_conv2d.macs(x, w, rest[-1]),
     ),
     "vq.concat": OpSpec(concat.ConcatAttrs, ANY_NUMBER, concat.output_shape, concat.reference),
+    "vq.escalate": OpSpec(escalate.EscalateAttrs, 2, escalate.output_shape, escalate.reference),
+    # two of its inputs are functions: a shape is then of what they return, an array one of NumPy
+    "vq.bc_net": OpSpec(bc_net.BcNetAttrs, 3, bc_net.output_shape, bc_net.reference),
 }
 
 

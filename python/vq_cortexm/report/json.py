@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiled_model import CompiledModel, RunResult
+from ..compiled_model import CompiledModel
+from ..run_result import RunResult
 
 
 def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool) -> dict[str, Any]:
@@ -21,6 +22,10 @@ def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool)
         "ram": dict(result.ram),
         "layers": [vars(layer) for layer in result.layers],
     }
+    if result.paths:
+        described["paths"] = list(result.paths)
+        described["path_cycles"] = dict(result.path_cycles)
+        described["mean_cycles"] = result.mean_cycles
     if with_outputs:
         described["outputs"] = [[o.tolist() for o in sample] for sample in result.outputs]
     return described

@@ -11,6 +11,7 @@ from ..compat import IRModule
 from ..micro.cycle_model import InferenceRecord
 from ..micro.firmware import FirmwareSizes
 from ..nary.types import LARGEST_LEVELS
+from ..transform.lower_bc_net import lower_bc_net
 from ..transform.lower_to_tir import kernel_calls
 from ..transform.virtual_quantize import count_levels
 from .limits import LayerLimit
@@ -65,7 +66,8 @@ def describe_layers(
         fresh = used - seen
         seen |= fresh
         flash = sum(code.get(name, 0) + constants.get(name, 0) for name in fresh)
-        costs = [record.layers[index] for record in records]
+        # an inference that skips layers skips the last ones
+        costs = [record.layers[index] for record in records if index < len(record.layers)]
         layers.append(
             LayerReport(
                 step.layer,
@@ -86,7 +88,7 @@ def describe_layers(
 
 def layer_levels(module: IRModule) -> tuple[int, ...]:
     """How many values the weights of a folded module's layers hold (`LayerReport.levels`)."""
-    return tuple(count_levels(call) for call in kernel_calls(module["main"]))
+    return tuple(count_levels(call) for call in kernel_calls(lower_bc_net(module)["main"]))
 
 
 def median(values: Sequence[int]) -> int | None:

@@ -22,6 +22,7 @@ import numpy as np
 from ..compat import IRModule, op_name
 from ..kernels.layer import Layer
 from ..target import Core
+from ..transform.lower_bc_net import lower_bc_net
 from ..transform.lower_to_tir import kernel_calls, layer_of
 
 MAC, WIDENING, REQUANTIZATION, ELEMENTS = "MAC", "widening", "requantization", "elements"
@@ -54,7 +55,7 @@ def layer_limits(module: IRModule, core: Core) -> tuple[LayerLimit | None, ...]:
     limits = LIMITS if core.models_cycles else {}
     return tuple(
         limits[name](layer_of(call)) if (name := op_name(call)) in limits else None
-        for call in kernel_calls(module["main"])
+        for call in kernel_calls(lower_bc_net(module)["main"])
     )
 
 

@@ -8,7 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..compiled_model import CompiledModel, RunResult
+from ..compiled_model import CompiledModel
+from ..run_result import RunResult
 from ..target import BOARDS, Board
 from .layers import LayerReport
 
@@ -60,6 +61,12 @@ def print_run(compiled: CompiledModel, result: RunResult, console: Console) -> N
             f"rodata {result.flash['rodata']:,}); RAM {result.ram['total']:,} B, "
             f"stack peak {result.ram['stack_peak']:,} B"
         )
+    for path, path_cycles in result.path_cycles.items():
+        cycles = "" if path_cycles is None else f", {path_cycles:,} modelled cycles"
+        taken = result.paths.count(path)
+        console.print(f"path {path}: {taken} inference{'' if taken == 1 else 's'}{cycles}")
+    if result.path_cycles and result.mean_cycles is not None:
+        console.print(f"mean {result.mean_cycles:,.0f} modelled cycles an inference")
     count = len(result.outputs)
     console.print(f"{count} inference{'' if count == 1 else 's'} on {result.board.name}")
     if result.bit_exact is not None:

@@ -3,6 +3,7 @@
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
+from .lower_bc_net import LowerBCNet
 from .lower_to_tir import LowerToTIR
 from .pack_binary import PackBinary
 from .pipeline import fold_pipeline, lower_pipeline, select_pipeline
@@ -16,6 +17,7 @@ __all__ = [
     "FoldQDQ",
     "FusePad",
     "LayerLevels",
+    "LowerBCNet",
     "LowerToTIR",
     "PackBinary",
     "RemoveConstantChannels",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from tvm import relax
 
 from ..compat import Expr, is_constant, op_name, shape_of
 from ..op.registry import attributes
@@ -24,8 +26,18 @@ _CHANNELWISE = {
 
 
 def bindings_of(function: Expr) -> list[tuple[Expr, Expr]]:
-    """All (variable, value) pairs of a function, in order."""
-    return [(b.var, b.value) for block in function.body.blocks for b in block.bindings]
+    """All (variable, value) pairs of a function, in order; what a branch of an `If` computes comes
+    before the `If` itself."""
+    return list(_bindings(function.body))
+
+
+def _bindings(body: Expr) -> Iterator[tuple[Expr, Expr]]:
+    for block in body.blocks:
+        for binding in block.bindings:
+            if isinstance(binding.value, relax.If):
+                yield from _bindings(binding.value.true_branch)
+                yield from _bindings(binding.value.false_branch)
+            yield binding.var, binding.value
 
 
 def channels_of(expr: Expr) -> int:

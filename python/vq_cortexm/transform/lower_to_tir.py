@@ -3,12 +3,14 @@
 `vq.reshape` stays, and so does a `vq.concat` whose inputs can be made next to each other: they move
 no bytes, and the memory planner makes them aliases. Layers with equal
 shapes and attributes share one PrimFunc; its attribute `vq.inplace` has the access orders of the
-inputs that the output may overlap, `vq.micro` the generated routines it calls.
+inputs that the output may overlap, `vq.micro` the generated routines it calls, `vq.settable` the
+parameters whose constants may be set at run time.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Literal, cast
 
 import tvm
@@ -20,6 +22,7 @@ from ..compat import (
     constant,
     constant_value,
     dtype_of,
+    emit_if,
     is_constant,
     kept_attrs,
     main_function,
@@ -59,24 +62,17 @@ class LowerToTIR:
         self.realisations = realisations(module)
         self.compact = built_for(module) == "size"
         builder = relax.BlockBuilder()
-        values: dict[Expr, Expr] = {}
-        layers: dict[str, Any] = {}
-        free = free_concats(function)
-        with main_function(builder, function.params) as finish:
-            for block in function.body.blocks:
-                for binding in block.bindings:
-                    has_kernel = op_name(binding.value) in KERNELS and binding.var not in free
-                    lower = _lower if has_kernel else _keep
-                    values[binding.var] = lower(builder, binding, values, self, layers)
-            finish(_substitute(function.body.body, values))
+        lowering = _Lowering(builder, self, free_concats(function))
+        with main_function(builder, function.params, branches=True) as finish:
+            finish(lowering.body(function.body))
         lowered = builder.get()
-        attrs = {**kept_attrs(function), "vq.layers": layers}
+        attrs = {**kept_attrs(function), "vq.layers": lowering.layers}
         lowered["main"] = lowered["main"].with_attrs(attrs)
         return lowered
 
 
 def kernel_calls(function: Expr) -> list[Expr]:
-    """The `vq.*` calls of a folded function that become kernels, in order."""
+    """The `vq.*` calls of a folded function of one net that become kernels, in order."""
     free = free_concats(function)
     bindings = bindings_of(function)
     return [value for var, value in bindings if op_name(value) in KERNELS and var not in free]
@@ -114,45 +110,59 @@ def built_for(module: IRModule) -> Objective:
     return cast(Objective, str((module["main"].attrs or {}).get(OBJECTIVE, DEFAULT_OBJECTIVE)))
 
 
-def _lower(
-    builder: Any,
-    binding: Any,
-    values: dict[Expr, Expr],
-    options: LowerToTIR,
-    layers: dict[str, Any],
-) -> Expr:
-    """The call of the layer's kernel, whose facts go to `layers`."""
-    value, hint = binding.value, binding.var.name
-    name = op_name(value)
-    realisation = options.realisations.get(str(hint), "plain")
-    layer = layer_of(value, options.overlap, realisation, options.compact)
-    kernel = realise(layer, options.core)
-    micro = [routine.to_json() for routine in kernel.micro]
-    function = kernel.function.with_attrs(
-        {"vq.inplace": orders_to_json(kernel.access_orders), "vq.micro": micro}
-    )
-    symbol = builder.add_func(function, name.removeprefix("vq."))
-    tensors = [_substitute(arg, values) for arg in value.args if not is_constant(arg)]
-    args = [*tensors, *map(constant, kernel.constants)]
-    new = builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=hint)
-    layers[new.name] = {
-        "op": name.removeprefix("vq."),
-        "macs": count_macs(value),
-        "realisation": kernel.weights.realisation,
-        "weight_bytes": kernel.weights.size_bytes,
-    }
-    return new
+class _Lowering:
+    """Emits one function binding by binding; `values` maps old variables to new expressions, and
+    the facts of layers go to `layers`."""
 
+    def __init__(self, builder: Any, options: LowerToTIR, free: set[Expr]) -> None:
+        self.builder = builder
+        self.options = options
+        self.free = free
+        self.values: dict[Expr, Expr] = {}
+        self.layers: dict[str, Any] = {}
 
-def _keep(
-    builder: Any,
-    binding: Any,
-    values: dict[Expr, Expr],
-    _options: LowerToTIR,
-    _layers: dict[str, Any],
-) -> Expr:
-    value = _substitute(binding.value, values)
-    return builder.emit(value, name_hint=binding.var.name) if op_name(value) else value
+    def body(self, body: Expr) -> Expr:
+        """Emits the bindings of a function or branch; its result."""
+        for block in body.blocks:
+            for binding in block.bindings:
+                self.values[binding.var] = self._bind(binding.var, binding.value)
+        return _substitute(body.body, self.values)
+
+    def _bind(self, var: Expr, value: Expr) -> Expr:
+        if isinstance(value, relax.If):
+            condition, otherwise = (self.values[v] for v in (value.cond, value.false_branch.body))
+            branch = partial(self.body, value.true_branch)
+            return emit_if(self.builder, condition, branch, otherwise, str(var.name))
+        if op_name(value) in KERNELS and var not in self.free:
+            return self._call(var, value)
+        kept = _substitute(value, self.values)
+        return self.builder.emit(kept, name_hint=var.name) if op_name(kept) else kept
+
+    def _call(self, var: Expr, value: Expr) -> Expr:
+        """The call of the layer's kernel."""
+        name, options = op_name(value), self.options
+        realisation = options.realisations.get(str(var.name), "plain")
+        layer = layer_of(value, options.overlap, realisation, options.compact)
+        kernel = realise(layer, options.core)
+        micro = [routine.to_json() for routine in kernel.micro]
+        function = kernel.function.with_attrs(
+            {
+                "vq.inplace": orders_to_json(kernel.access_orders),
+                "vq.micro": micro,
+                "vq.settable": [len(layer.inputs) + i for i in kernel.settable],
+            }
+        )
+        symbol = self.builder.add_func(function, name.removeprefix("vq."))
+        tensors = [_substitute(arg, self.values) for arg in value.args if not is_constant(arg)]
+        args = [*tensors, *map(constant, kernel.constants)]
+        new = self.builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=var.name)
+        self.layers[new.name] = {
+            "op": name.removeprefix("vq."),
+            "macs": count_macs(value),
+            "realisation": kernel.weights.realisation,
+            "weight_bytes": kernel.weights.size_bytes,
+        }
+        return new
 
 
 def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:

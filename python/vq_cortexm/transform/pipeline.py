@@ -11,6 +11,7 @@ from ..target import Core
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
+from .lower_bc_net import LowerBCNet
 from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .pack_binary import PackBinary
 from .remove_constant_channels import RemoveConstantChannels
@@ -44,4 +45,5 @@ def select_pipeline(core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> Any
 
 def lower_pipeline(core: Core, overlap: bool = False) -> Any:
     """`vq.*` form → `call_tir` form for `core`; see `LowerToTIR` for `overlap`."""
-    return tvm.ir.transform.Sequential([LowerToTIR(core, overlap)], name="vq.lower")
+    passes = [LowerBCNet(), LowerToTIR(core, overlap)]
+    return tvm.ir.transform.Sequential(passes, name="vq.lower")

@@ -1,7 +1,7 @@
 """SelectRealisation: how each layer's weights are stored.
 
 Candidates are the realisations of `nary.encoding` that a kernel of the core has; the objective
-chooses, for the whole network:
+chooses, for the whole network, of two nets for both together:
 
     size        the fewest bytes of flash; kernels have short loops then
     balanced    the least product of bytes and squared cycles: speed shall not suffer
@@ -31,6 +31,7 @@ from ..nary.encoding import Realisation, possible_realisations
 from ..op.registry import count_macs
 from ..target import Core
 from .channels import bindings_of
+from .composed import nets_of, with_nets
 from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
 from .virtual_quantize import CHANNEL_AXES, layer_weights, virtual_quantization
 from .vq_config import VirtualQuantizeConfig
@@ -61,13 +62,15 @@ class _Choice:
     code: dict[str, int]
 
 
-_Chosen = dict[str, _Choice]
+_Key = tuple[str, str]
+"""A net and a layer of it."""
+_Chosen = dict[_Key, _Choice]
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.SelectRealisation")
 class SelectRealisation:
-    """Pass on folded modules for one core; never changes a value. The attribute of `main` that
-    `lower_to_tir.realisations` reads has the choices."""
+    """Pass on folded modules for one core; never changes a value. The attribute of `main`, or of
+    each net, that `lower_to_tir.realisations` reads has the choices."""
 
     def __init__(self, core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> None:
         self.core = core
@@ -75,19 +78,26 @@ class SelectRealisation:
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The module with the attribute."""
-        config = VirtualQuantizeConfig.from_json(virtual_quantization(module) or {})
+        nets = nets_of(module)
         choices = {}
-        for var, call in bindings_of(module["main"]):
-            if op_name(call) in CHANNEL_AXES:
-                name = str(var.name)
-                every = _choices(call, self.core, self.objective == "size")
-                choices[name] = _asked_for(name, config.levels_of(name).realisation, every)
+        for net, function in nets.items():
+            config = VirtualQuantizeConfig.from_json(virtual_quantization(module, net) or {})
+            for var, call in bindings_of(function):
+                if op_name(call) in CHANNEL_AXES:
+                    name = str(var.name)
+                    every = _choices(call, self.core, self.objective == "size")
+                    asked = config.levels_of(name).realisation
+                    choices[net, name] = _asked_for(name, asked, every)
         chosen = _choose(choices, _COSTS[self.objective])
-        names = {name: choice.realisation for name, choice in chosen.items()}
-        result = tvm.IRModule(dict(module.functions.items()))
-        attrs = {REALISATIONS: json.dumps(names), OBJECTIVE: self.objective}
-        result["main"] = module["main"].with_attrs(attrs)
-        return result
+        names: dict[str, dict[str, str]] = {net: {} for net in nets}
+        for (net, name), choice in chosen.items():
+            names[net][name] = choice.realisation
+        done = {
+            net: function.with_attr(REALISATIONS, json.dumps(names[net]))
+            for net, function in nets.items()
+        }
+        main = done.get("main", module["main"]).with_attr(OBJECTIVE, self.objective)
+        return with_nets(module, {**done, "main": main})
 
 
 def _choices(call: Expr, core: Core, compact: bool) -> list[_Choice]:
@@ -136,7 +146,7 @@ def _decoding_cycles(kernel: Kernel) -> float:
     return sum((_PASS_CYCLES[micro.family] for micro in passes), _WORD_CYCLES) + wide
 
 
-def _choose(choices: dict[str, list[_Choice]], cost: Callable[[float, float], float]) -> _Chosen:
+def _choose(choices: dict[_Key, list[_Choice]], cost: Callable[[float, float], float]) -> _Chosen:
     """Layer by layer the choice that is best beside all others', until none changes; from two
     starts, since a routine pays only for several layers together."""
 

@@ -72,9 +72,10 @@ def count_levels(call: Expr) -> int:
     return detect(layer_weights(call).weight).levels
 
 
-def virtual_quantization(module: IRModule) -> dict[str, Any] | None:
-    """What `VirtualQuantize` was asked for (`VirtualQuantizeConfig.to_json`); None for nothing."""
-    asked = (module["main"].attrs or {}).get(_ATTRIBUTE)
+def virtual_quantization(module: IRModule, net: str = "main") -> dict[str, Any] | None:
+    """What `VirtualQuantize` was asked for (`VirtualQuantizeConfig.to_json`); None for nothing.
+    `net` is the name of one of `composed.nets_of`."""
+    asked = (module[net].attrs or {}).get(_ATTRIBUTE)
     return None if asked is None else dict(json.loads(str(asked)))
 
 

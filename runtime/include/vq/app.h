@@ -20,6 +20,11 @@ struct vq_app {
     const uint8_t *sample;
     /* One inference from inputs to outputs; may overwrite the inputs. Returns 0 if all is well. */
     int32_t (*run)(void);
+    /* Of a model with two paths, else NULL: the one that the last inference took, 0 or 1; ... */
+    int32_t (*path)(void);
+    /* ... and what it decides by: thresholds below the count can be set, and 0 is returned. */
+    uint32_t threshold_count;
+    int32_t (*set_threshold)(uint32_t index, int32_t threshold);
 };
 
 /* The descriptor, with all pointers filled in. It stays valid for good. */

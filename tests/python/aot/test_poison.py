@@ -23,13 +23,14 @@ from vq_cortexm.aot.library import LibraryOptions, render_library
 from vq_cortexm.aot.plan import MemoryPlan
 from vq_cortexm.build import build_folded
 from vq_cortexm.cli import cli
-from vq_cortexm.compiled_model import CompiledModel, RunResult
+from vq_cortexm.compiled_model import CompiledModel
 from vq_cortexm.errors import DeviceError
 from vq_cortexm.frontend import load
 from vq_cortexm.kernels.layer import Kernel, Layer
 from vq_cortexm.kernels.tir import FunctionBuilder, Scalar, int32, loop, scratch, store, widen
 from vq_cortexm.micro.host import HostModel, build_host_library, sanitizer_environment
 from vq_cortexm.op.requantize import RequantizeAttrs
+from vq_cortexm.run_result import RunResult
 from vq_cortexm.samples import random_samples
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_int8.onnx"

@@ -1,0 +1,101 @@
+"""Options that several verbs of the command line share, and what `compile` and `compose` write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from .errors import UsageError
+from .files import write_atomically
+
+if TYPE_CHECKING:
+    from .compiled_model import CompiledModel
+    from .target import Board
+
+FILE = click.Path(path_type=Path)
+_OBJECTIVES = click.Choice(["size", "balanced", "speed"])
+_ROUNDINGS = click.Choice(["single", "double", "float"])
+_Command = Callable[..., Any]
+
+
+def build_options(command: _Command) -> _Command:
+    """The options that every verb which builds a model takes."""
+    levels = [
+        click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8"),
+        click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),
+        click.option("--vq", type=FILE, help="JSON: bits or levels, layer by layer"),
+    ]
+    return _with(levels, target_options(command))
+
+
+def target_options(command: _Command) -> _Command:
+    """Those of them that do not change the model."""
+    return _with(
+        [
+            click.option("--target", help="core or board tag, e.g. vq-cortexm/cortex-m3"),
+            click.option("--board", help="see `vq-cortexm boards`"),
+            click.option("--objective", type=_OBJECTIVES, help="of storing weights of few levels"),
+            click.option("--rounding", type=_ROUNDINGS, help="default: single"),
+            click.option("--io", type=click.Choice(["arena", "caller"]), default="arena"),
+            click.option("--name", help="C identifier of the model; default: the file's name"),
+        ],
+        command,
+    )
+
+
+def thresholds_option(command: _Command) -> _Command:
+    """`--thresholds` of a model of two nets."""
+    return click.option(
+        "--thresholds",
+        callback=lambda _context, _option, text: () if text is None else parse_thresholds(text),
+        help="of two nets: N for all classes, N,N,... for each, or a JSON file of one of these",
+    )(command)
+
+
+def parse_thresholds(text: str) -> tuple[int, ...]:
+    """The numbers of `--thresholds`: separated by commas, or in a JSON file."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = read_json(Path(text), "--thresholds")
+        numbers = numbers if isinstance(numbers, list) else [numbers]
+    if not numbers or not all(type(n) is int and -(1 << 31) <= n < 1 << 31 for n in numbers):
+        raise UsageError(f"--thresholds {text}: whole numbers of 32 bits work: 40 or 40,35,38")
+    return tuple(numbers)
+
+
+def read_json(path: Path, option: str) -> Any:
+    """What a JSON file holds; UsageError if it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{option} {path}: not JSON") from None
+
+
+def write_model(compiled: CompiledModel, board: Board | None, output: Path) -> None:
+    """Writes the library, and for an emulated board firmware.elf; prints the memory plan."""
+    from .report.tables import plan_table, print_arena
+
+    has_firmware = board is not None and board.emulation != "host"
+    # built first: if that fails, nothing is written
+    image = compiled.firmware_image(board) if board and has_firmware else b""
+    compiled.export(output)
+    if has_firmware:
+        write_atomically(output / "firmware.elf", image)
+    messages = Console(stderr=True)
+    messages.print(plan_table(compiled))
+    print_arena(compiled, messages)
+    click.echo(output)
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
