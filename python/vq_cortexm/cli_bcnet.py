@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .cli_bcnet_data import calibrate, evaluate
 from .cli_options import FILE, read_json, target_options, thresholds_option, write_model
 from .errors import UsageError
 
@@ -83,3 +84,7 @@ def _combination(path: Path) -> dict[str, Any]:
         "accurate_factor": float(given["accurate"]),
         "output": output,
     }
+
+
+bcnet.add_command(calibrate)
+bcnet.add_command(evaluate)

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..files import write_atomically
+from ..report.svg import MatplotlibMissingError
 from .model import FittedModel
-from .plot import MatplotlibMissingError, draw
+from .plot import draw
 from .problem import Cost, Costs
 from .sensitivity import Sensitivity
 from .session import Fit, Pair

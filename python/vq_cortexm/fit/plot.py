@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import re
 from typing import Any
 
-from ..errors import VqError
+from ..report.svg import figure
 
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "vq-cortexm",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 _COLOURS = {"n-ary": "#c8402f", "pruned": "#7d9cc0", "eight_bit": "#4b4b4b"}
 _LABELS = {"n-ary": "fewer levels", "pruned": "8 bits, fewer channels", "eight_bit": "8 bits"}
 
 
-class MatplotlibMissingError(VqError):
-    """The plot needs the extra `bench`."""
-
-
 def draw(described: dict[str, Any]) -> bytes:
-    """An SVG file from pareto.json's content, the same bytes for the same figures.
+    """An SVG file from pareto.json's content.
 
     The chosen models are ringed, budgets are dashed lines. MatplotlibMissingError if the
     package is not there.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MatplotlibMissingError(
-            "no plot: it needs matplotlib; pip install 'vq-cortexm[bench]'"
-        ) from None
-    stream = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.5, 4.0), layout="constrained")
-        figure.suptitle(described["model"])
-        left, right = figure.subplots(1, 2, sharey=True)
+    with figure(9.5, 4.0) as (drawn, svg):
+        drawn.suptitle(described["model"])
+        left, right = drawn.subplots(1, 2, sharey=True)
         _fill(left, described, "weight_bytes", "stored weights")
         _fill(right, described, "flash_bytes", "flash: weights, constants and code")
         left.set_ylabel(f"{_score(described)} on held-out data, %")
         left.legend(frameon=False, loc="lower right")
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(rb"[ \t]+$", b"", stream.getvalue(), flags=re.M)
+    return svg.getvalue()
 
 
 def _score(described: dict[str, Any]) -> str:
