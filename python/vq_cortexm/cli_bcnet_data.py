@@ -160,8 +160,9 @@ def _write(folder: Path, title: str, found: Evaluation, described: dict[str, Any
 
 
 def _table(found: Evaluation, samples: int) -> Table:
-    title = f"{samples:,} samples; 95 % intervals"
-    table = Table("model", title=title, box=box.SIMPLE, padding=(0, 0, 0, 1))
+    title = f"{samples:,} samples; differences in points, with 95 % intervals"
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1))
+    table.add_column("model", no_wrap=True)
     has_energy = any(row.microjoules is not None for row in found.rows)
     headings = ["accuracy", "difference", "escalated", "mean cycles", "worst cycles"]
     headings += ["flash B", "RAM B", *(["uJ"] if has_energy else [])]
@@ -175,7 +176,7 @@ def _table(found: Evaluation, samples: int) -> Table:
 def _cells(row: Row, has_energy: bool) -> list[str]:
     a, d = row.accuracy, row.difference
     return [
-        f"{a.mean:.2%} [{a.low:.1%}, {a.high:.1%}]",
+        f"{a.mean:.2%}",
         f"{100 * d.mean:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]",
         f"{row.escalated:.1%}",
         f"{row.mean_cycles:,.0f}",

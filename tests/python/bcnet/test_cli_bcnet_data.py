@@ -1,0 +1,122 @@
+"""`bcnet calibrate` and `bcnet eval` on a composed folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Run, fail, json_of, one_convolution, succeed
+from two_nets import BOTH, CLASSES, accurate, fast, samples
+
+from vq_cortexm.bcnet import Policy, compose
+from vq_cortexm.bcnet.answers import collect
+from vq_cortexm.bcnet.evaluate import evaluate
+from vq_cortexm.build import build_folded
+from vq_cortexm.reference import run_reference
+from vq_cortexm.target import board_by_name
+from vq_cortexm.transform.composed import with_thresholds
+
+COUNT = 60
+
+
+def labelled(folder: Path) -> Path:
+    """Samples whose labels are the combined answer's, but for some."""
+    x = np.concatenate([sample[0] for sample in samples(COUNT)])
+    both = compose(fast(), accurate(), Policy(**BOTH))
+    y = np.array([run_reference(both, [one[np.newaxis]])[0].argmax() for one in x])
+    y[::7] = (y[::7] + 1) % CLASSES
+    path = folder / "data.npz"
+    np.savez(path, x=x, y=y)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    module = compose(fast(), accurate(), Policy(**BOTH))
+    return build_folded(module, name="both").export(tmp_path / "both")
+
+
+def test_calibrated_thresholds_are_what_run_takes(folder: Path, tmp_path: Path, here: Run) -> None:
+    data, chosen = labelled(tmp_path), tmp_path / "thresholds.json"
+    wanted = ["--accuracy", "80", "-o", chosen]
+    assert succeed("bcnet", "calibrate", folder, "--data", data, *wanted, run=here) == f"{chosen}\n"
+    (threshold,) = json.loads(chosen.read_text())
+    result = json_of(
+        *("bcnet", "eval", folder, "--data", data, "--thresholds", chosen, "--json"), run=here
+    )
+    row = result["rows"][-1]
+    assert row["name"] == "BC-Net"
+    assert row["accuracy"]["mean"] >= 0.8
+    assert 0 < row["escalated"] < 1
+    assert row["mean_cycles"] < row["worst_cycles"]
+    run = ["--board", "host", "--random", "4", "--thresholds", str(threshold)]
+    assert "path" in succeed("run", folder, *run, run=here)
+
+
+def test_thresholds_by_class_are_one_for_each(folder: Path, tmp_path: Path, here: Run) -> None:
+    options = ["--data", labelled(tmp_path), "--per-class", "--cycles", "40000"]
+    printed = succeed("bcnet", "calibrate", folder, *options, run=here)
+    assert len(json.loads(printed)) == CLASSES
+
+
+def test_evaluation_is_written_with_its_plot(folder: Path, tmp_path: Path, here: Run) -> None:
+    out = tmp_path / "out"
+    options = ["--data", labelled(tmp_path), "--board", "netduinoplus2", "-o", out]
+    table = succeed("bcnet", "eval", folder, *options, run=here)
+    assert "fast net alone" in table and "uJ" in table
+    described = json.loads((out / "eval.json").read_text())
+    assert described["samples"] == COUNT
+    assert [p["escalated"] for p in described["points"]][::-1][0] == 1
+    assert (out / "sweep.svg").read_text().startswith("<?xml")
+
+
+def test_sweep_on_the_board_decides_as_the_host_does() -> None:
+    module = compose(fast(), accurate(), Policy(**BOTH))
+    drawn = samples(24)
+    x = np.concatenate([sample[0] for sample in drawn])
+    answers = collect(module, x, np.zeros(24, np.int64))
+    compiled = build_folded(module, name="both")
+    for quantile in (0, 0.3, 0.6, 1):
+        limit = int(np.quantile(answers.confidence, quantile)) + 1
+        run = compiled.run(drawn, "mps2-an386", thresholds=[limit], check=True)
+        assert run.bit_exact
+        escalated = answers.escalated([limit])
+        assert run.paths == tuple("accurate" if e else "fast" for e in escalated)
+
+
+def test_coopnet_takes_the_plain_net_alone() -> None:
+    x = np.concatenate([sample[0] for sample in samples(COUNT)])
+    labels = np.arange(COUNT) % CLASSES
+    module = with_thresholds(compose(fast(), accurate(), Policy(**BOTH)), (12,))
+    found = evaluate(module, x, labels, board_by_name("mps2-an386"), accurate())
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == [
+        *("fast net alone", "accurate net alone", "plain net alone", "CoopNet", "BC-Net"),
+    ]
+    # here the plain net is the boosted one
+    assert rows["plain net alone"].accuracy == rows["accurate net alone"].accuracy
+    assert rows["plain net alone"].difference.mean == 0
+    assert rows["CoopNet"].escalated == pytest.approx(rows["BC-Net"].escalated, abs=0.05)
+    assert found.coopnet_points[-1].escalated == 1
+
+
+def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
+    data, other = labelled(tmp_path), tmp_path / "other.npz"
+    calibrate = ("bcnet", "calibrate", folder, "--data")
+    assert "exclude" in fail(2, *calibrate, data, "--accuracy", "80", "--cycles", "9", run=here)
+    assert "out of reach" in fail(1, *calibrate, data, "--accuracy", "100", run=here)
+    assert "no cycle model" in fail(2, *calibrate, data, "--board", "mps2-an385", run=here)
+    np.savez(other, x=np.zeros((3, 5, 5, 3), np.int8), y=np.zeros(3, np.int64))
+    assert "(N, 6, 6, 3) works" in fail(2, *calibrate, other, run=here)
+    np.savez(other, x=np.zeros((3, 6, 6, 3), np.int8))
+    assert "no array `y`" in fail(2, *calibrate, other, run=here)
+    np.savez(other, x=np.zeros((3, 6, 6, 3), np.uint8), y=np.zeros(3, np.int64))
+    assert "int8, or real numbers" in fail(2, *calibrate, other, run=here)
+    file = tmp_path / "net.tflite"
+    file.write_bytes(one_convolution())
+    assert "bcnet compose" in fail(2, "bcnet", "eval", file, "--data", data, run=here)
+    assert "1 or 5" in fail(
+        2, "bcnet", "eval", folder, "--data", data, "--thresholds", "1,2", run=here
+    )
