@@ -1,4 +1,4 @@
-"""The verb `quantize`: a float model and data to an ONNX QDQ file."""
+"""The verb `quantize`: a float model and data to an ONNX QDQ file, a binary net to QONNX."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--vq", type=_FILE, help="JSON: bits or levels, layer by layer")
 @click.option("--scale", default="1", help="(x - mean) * scale is the input; S or one a channel")
 @click.option("--mean", default="0", help="M or one a channel: M1,M2,M3")
-@click.option("--samples", type=click.IntRange(1), help="that are used of x; default: 1024")
+@click.option("--samples", type=click.IntRange(1), help="of x; default: 1024; binary nets: <= 64")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def quantize(
     model: Path,
@@ -44,7 +44,11 @@ def quantize(
     samples: int | None,
     as_json: bool,
 ) -> None:
-    """Quantize MODEL, a float or int8 .onnx or .tflite file, after its training."""
+    """Quantize MODEL, a float or int8 .onnx or .tflite file, after its training.
+
+    A binary net in float ONNX (Larq's, by tf2onnx) stays binary; its other layers get 8 bits, and
+    QONNX is written.
+    """
     from .quantize import QuantizeOptions, quantize_file
     from .transform.vq_config import VirtualQuantizeConfig, requested_quantization
 

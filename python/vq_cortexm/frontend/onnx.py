@@ -1,4 +1,4 @@
-"""ONNX QDQ and QONNX → Relax QDQ: TVM's own importer behind our checks."""
+"""ONNX QDQ and QONNX → Relax QDQ: TVM's own importer behind our checks and rewritings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tvm.relax.frontend.onnx import from_onnx as import_onnx
 from ..c_names import c_identifier
 from ..compat import IRModule, onnx_as_operators, quiet
 from ..errors import ModelError, first_line
+from .larq import FLOAT_REST, is_float_binary, with_bipolar_quants
 from .onnx_int4 import with_int8_constants
 from .qonnx import qonnx_to_qdq
 from .qonnx_graph import is_qonnx, with_domains
@@ -34,7 +35,10 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     name = name or "ONNX model"
     proto = _parse(model, name) if isinstance(model, bytes) else model
     try:
-        proto = qonnx_to_qdq(proto) if is_qonnx(proto) else with_int8_constants(proto)
+        binary = with_bipolar_quants(proto)
+        if is_float_binary(proto):
+            raise ModelError(FLOAT_REST)
+        proto = qonnx_to_qdq(binary) if is_qonnx(binary) else with_int8_constants(binary)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
     initializers = {tensor.name for tensor in proto.graph.initializer}

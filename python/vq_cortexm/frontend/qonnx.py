@@ -32,12 +32,12 @@ from .qonnx_constants import LAYOUTS, Constants
 from .qonnx_graph import QUANTIZERS, SourceGraph, attributes, is_custom, where
 from .qonnx_layers import (
     Layer,
-    affine_after,
     channels_of,
     integer_layer,
     own_affine,
     sign_layer,
 )
+from .qonnx_signs import layer_ending, sign_format, write_pooled_signs, write_sign, write_sign_of
 from .qonnx_target import Activation, TargetGraph
 from .qonnx_trunc import Mean, truncate
 from .qonnx_values import Format, QuantizedConstant, activation_format
@@ -116,13 +116,26 @@ class _Importer:
     # ------------------------------------------------------------------ quantizers
 
     def _quant(self, node: Any) -> None:
-        y = node.output[0]
-        self.activations[y] = self._quantized(node.input[0], self._format(node), y)
+        x, y = node.input[0], node.output[0]
+        if self.constants.quantizer(node).is_bipolar and x in self.activations:
+            format = self._sign_format(node)
+            self.activations[y] = write_sign_of(self.target, self.activations[x], format, y)
+        else:
+            self.activations[y] = self._quantized(x, self._format(node), y)
+
+    def _sign_format(self, node: Any) -> Format:
+        format = sign_format(self.constants.quantizer(node))
+        if format is None:
+            raise ModelError(f"{where(node)}: one bit with several scales; one scale works")
+        return format
 
     def _format(self, node: Any) -> Format:
         quantizer = self.constants.quantizer(node)
         if quantizer.is_bipolar:
-            raise ModelError(f"{where(node)}: works only right behind {', '.join(_LAYERS)}")
+            raise ModelError(
+                f"{where(node)}: works only right behind {', '.join(_LAYERS)}, or on what is "
+                "quantized"
+            )
         try:
             return activation_format(quantizer)
         except ValueError as error:
@@ -213,12 +226,13 @@ class _Importer:
         value = self.constants.value(node.input[2]) if len(node.input) > 2 and node.input[2] else 0
         if attributes(node).get("mode", "constant") != "constant" or value is None:
             raise ModelError(f"{where(node)}: pads with something else than a constant; 0 works")
-        steps = float(np.reshape(value, ())) / format.scale + format.zero_point
+        real = float(np.reshape(value, ()))
+        steps = real / format.scale + format.zero_point
         lowest, highest = dtype_range(format.dtype)
         if steps != round(steps) or not lowest <= steps <= highest:
             raise ModelError(
-                f"{where(node)}: pads with {float(np.reshape(value, ())):g}, which is no multiple of "
-                f"its input's scale {format.scale:g} within {format.dtype}; 0 works"
+                f"{where(node)}: pads with {real:g}, which is no multiple of its input's scale "
+                f"{format.scale:g} within {format.dtype}; 0 works"
             )
         return int(steps)
 
@@ -237,35 +251,23 @@ class _Importer:
         x, weights = self._activation(node, node.input[0]), self._weights(node)
         rank = 4 if node.op_type == "Conv" else 2
         affine = own_affine(node, self.constants.value, channels_of(node, weights))
-        value = node.output[0]
-        while (reader := self.source.only_reader(value)) is not None:
-            after = affine_after(reader, affine, value, self.constants.value, rank)
-            if after is None:
-                break
-            affine, value = after, reader.output[0]
-            self.done.add(value)
-        pool, sign = self._sign_behind(value)
-        if sign is None:
-            layer = integer_layer(node, weights, x.format, affine)
-            self._write_layer(node, x, layer, value)
-            self.floats[value] = where(node)
+        ending = layer_ending(self.source, self.constants, node.output[0], affine, rank)
+        self.done.update(ending.joined)
+        if ending.sign is None:
+            layer = integer_layer(node, weights, x.format, ending.affine)
+            self._write_layer(node, x, layer, ending.value)
+            self.floats[ending.value] = where(node)
             return
-        # accumulators at scale 1, doubled and increased by 1: 1 or more, or -1 or less
-        layer = sign_layer(node, weights, x.format, affine)
+        layer = sign_layer(node, weights, x.format, ending.affine)
         unscaled = self.target.dequantize(x.integer, replace(x.format, scale=1.0))
         real = self._write_layer(node, unscaled, layer)
-        quantizer, y = self.constants.quantizer(sign), sign.output[0]
-        format = Format(float(quantizer.scale.reshape(())), 0, -1, 1, "int8")
-        doubled = replace(format, scale=0.5, zero_point=1)
-        if pool is None:
-            self.activations[y] = self.target.quantize(real, format, y, written=doubled)
+        format, y = self._sign_format(ending.sign), ending.sign.output[0]
+        if ending.pool is None or ending.least is None:
+            self.activations[y] = write_sign(self.target, real, format, y)
         else:
-            # the sign of the largest is the largest sign
-            signs = self.target.quantize(real, format, written=doubled)
-            pooled = self._copy(pool, [signs.real])
-            moved = self.target.quantize(pooled, format.unclipped, y)
-            self.activations[y] = replace(moved, format=format)
-            self.done.add(pool.output[0])
+            signs = write_sign(self.target, real, format)
+            pooled = write_pooled_signs(self.target, signs, ending.pool, ending.least, y)
+            self.activations[y] = pooled
         self.done.add(y)
 
     def _weights(self, node: Any) -> QuantizedConstant:
@@ -280,18 +282,6 @@ class _Importer:
             if rank != 2 or attributes(node).get("transA", 0):
                 raise ModelError(f"{where(node)}: works on (batch, features); Flatten before it")
         return known
-
-    def _sign_behind(self, value: str) -> tuple[Any, Any]:
-        """A MaxPool between, and the quantizer to one bit, that alone read a layer's result; None
-        where there is none."""
-        reader, pool = self.source.only_reader(value), None
-        if reader is not None and reader.op_type == "MaxPool" and len(reader.output) == 1:
-            pool, reader = reader, self.source.only_reader(reader.output[0])
-        if reader is None or not is_custom(reader) or reader.op_type == "Trunc":
-            return None, None
-        quantizer = self.constants.quantizer(reader)
-        one_scale = quantizer.scale.size == 1 and not np.any(quantizer.zero_point)
-        return (pool, reader) if quantizer.is_bipolar and one_scale else (None, None)
 
     def _write_layer(self, node: Any, x: Activation, layer: Layer, output: str = "") -> str:
         """Conv, or Gemm, on dequantized constants; returns its output."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,13 @@ class TargetGraph:
         name = self.fresh(hint)
         self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
+
+    def keep(self, constants: Mapping[str, NDArray[Any]]) -> None:
+        """Those of the constants that a node reads, as initializers of their names."""
+        read = {name for node in self.nodes for name in node.input}
+        for name, value in constants.items():
+            if name in read:
+                self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
 
     def node(
         self, operator: str, inputs: Sequence[str], hint: str, output: str = "", **values: Any

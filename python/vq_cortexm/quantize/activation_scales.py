@@ -29,12 +29,16 @@ def scale_of_range(low: float, high: float) -> Scale:
     return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
-def fitted_scale(values: FloatArray) -> Scale:
-    """The scale with the least squared error, clipping included."""
+def fitted_scale(values: FloatArray, symmetric: bool = False) -> Scale:
+    """The scale with the least squared error, clipping included; `symmetric`: of zero point 0."""
     flat = values.reshape(-1)
     sampled = flat[:: max(1, flat.size // _SAMPLED)].astype(np.float64)
     low, high = float(flat.min()), float(flat.max())
-    candidates = [scale_of_range(low * share, high * share) for share in _SHARES]
+    if symmetric:
+        steps = max(-low, high) / 127 * _SHARES
+        candidates = [Scale(float(step) or 1.0, 0) for step in steps.astype(np.float32)]
+    else:
+        candidates = [scale_of_range(low * share, high * share) for share in _SHARES]
     errors = [float(np.square(quantized(sampled, s) - sampled).mean()) for s in candidates]
     return candidates[int(np.argmin(errors))]
 

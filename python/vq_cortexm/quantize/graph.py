@@ -109,6 +109,16 @@ class FloatGraph:
         return tuple(reversed(last))
 
 
+@dataclass(frozen=True)
+class LayerSummary:
+    """A layer with weights: `levels` is how many values they hold."""
+
+    name: str
+    op: str
+    weights: int
+    levels: int
+
+
 def simplify(graph: FloatGraph) -> FloatGraph:
     """Without nodes that no output needs; activations joined to the node before them, where
     nothing else reads it. ModelError if no layer with weights is left."""

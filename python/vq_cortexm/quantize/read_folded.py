@@ -68,6 +68,8 @@ class _Reader:
                 _CONVERTERS[op_name(value)](self, var, value, attributes(value))
             elif value in self.names:
                 self.names[var] = self.names[value]
+            elif op_name(value).startswith("vq.binary"):
+                raise ModelError("has binary layers, whose levels are 2 already; others work")
             else:
                 raise ModelError(f"{op_name(value) or 'a tuple of outputs'} is not supported")
         outputs = (self.read(self.function.body.body),)

@@ -25,6 +25,7 @@ from ..compat import (
     IRModule,
     constant,
     constant_value,
+    dtype_of,
     is_constant,
     kept_attrs,
     main_function,
@@ -139,7 +140,11 @@ class _Packer:
             self._emit_packed(var, make_call("vq.binary_max_pool2d", [x], pooled))
         else:
             args = [arg if is_constant(arg) else self._plain_of(arg) for arg in call.args]
-            copied = make_call(op_name(call), args, attributes(call))
+            attrs = attributes(call)
+            if _gives_signs(call) and self._only_packed(var):
+                # the sign of 2 n + 1 is asked for alone, so clamping it is not needed
+                attrs = replace(attrs, y_min=-128, y_max=127)
+            copied = make_call(op_name(call), args, attrs)
             self.plain[var] = self.builder.emit(copied, name_hint=var.name)
 
     def _pools_bits(self, var: Expr, call: Expr) -> bool:
@@ -156,6 +161,25 @@ class _Packer:
             and self._wants_bits(v)
             for v in readers
         )
+
+    def _only_packed(self, var: Expr) -> bool:
+        """Whether all that reads a tensor, if need be behind a border or flattened, reads bits."""
+        readers = [v for v, call in self.calls.items() if var in _tensors(call)]
+        if not readers or var in _tensors(self.function.body.body):
+            return False
+        return all(
+            (v in self.layers and self.layers[v][0].same_as(var))
+            or self._pools_bits(v, self.calls[v])
+            or (op_name(self.calls[v]) in ("vq.pad", "vq.reshape") and self._is_skipped(v, var))
+            for v in readers
+        )
+
+    def _is_skipped(self, var: Expr, source: Expr) -> bool:
+        """Whether all readers of a border or flattened tensor take it in, and read its source."""
+        readers = [v for v, call in self.calls.items() if var in _tensors(call)]
+        taken = [v for v in readers if v in self.layers and self.layers[v][0].same_as(source)]
+        in_result = var in _tensors(self.function.body.body)
+        return bool(readers) and taken == readers and not in_result
 
     def _emit_packed(self, var: Expr, call: Expr) -> None:
         self.packed[var] = self.builder.emit(call, name_hint=var.name)
@@ -200,13 +224,22 @@ class _Packer:
     def _bits(self, var: Expr) -> Expr:
         """A tensor of signs as words, (N, H, W, words)."""
         if var not in self.packed:
-            x = self._plain_of(var)
+            x = self._plain_of(self._before_sign(var))
             image = _as_image(var)
             if shape_of(var) != image:
                 x = self.builder.emit(make_call("vq.reshape", [x], ReshapeAttrs(image)))
             made = make_call("vq.binary_pack", [x], BinaryPackAttrs())
             self.packed[var] = self.builder.emit(made, name_hint=f"{var.name}_bits")
         return self.packed[var]
+
+    def _before_sign(self, var: Expr) -> Expr:
+        """What is rescaled to signs, where it is not negative exactly where they are: packing
+        asks for no more."""
+        call: Expr = self.calls.get(var)
+        if op_name(call) != "vq.requantize" or not _gives_signs(call):
+            return var
+        keeps = attributes(call).x_zero_point == 0 and dtype_of(call.args[0]) == "int8"
+        return call.args[0] if keeps else var
 
     def _plain_of(self, var: Expr) -> Expr:
         """A tensor as it was."""
@@ -229,12 +262,21 @@ class _Packer:
         return self._plain_of(expr) if expr in self.plain or expr in self.packed else expr
 
 
+def _tensors(expr: Expr) -> list[Expr]:
+    """The variables that an expression of a binding, or a function's result, names."""
+    if isinstance(expr, relax.Tuple):
+        return list(expr.fields)
+    return list(expr.args) if op_name(expr) else [expr]
+
+
 def _gives_signs(call: Expr) -> bool:
-    """Whether a layer's output is clamp(2 acc + 1, -1, 1), which is never 0."""
-    if op_name(call) not in ("vq.conv2d", "vq.dense"):
+    """Whether an operator's output is clamp(2 n + 1, -1, 1) of whole numbers n, so never 0."""
+    name = op_name(call)
+    if name not in ("vq.conv2d", "vq.dense", "vq.depthwise_conv2d", "vq.requantize"):
         return False
     attrs = attributes(call)
-    scale = np.float32(attrs.x_scale) * constant_value(call.args[3])
+    w_scale = 1 if name == "vq.requantize" else constant_value(call.args[3])
+    scale = np.float32(attrs.x_scale) * w_scale
     doubles = bool(np.all(scale == 2 * np.float32(attrs.y_scale)))
     grid = (attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
     return doubles and grid == (1, -1, 1, "int8")

@@ -137,6 +137,27 @@ def _sign() -> onnx.ModelProto:
     return net.model(net.quant(net.node("Conv", [y, net.weight((5, 6, 2, 2), 2)]), 1 / 8, 8))
 
 
+def _sign_of_activations() -> onnx.ModelProto:
+    """Signs of an input with a zero point, of a sum and of a pool, where nothing is a layer."""
+    net = QonnxNet((1, 6, 6, 6), 21)
+    x = net.quant("x", STEP, 8, signed=0, zero_point=100)
+    y = net.node("Conv", [net.bipolar(x, 1 / 2), net.weight((6, 6, 1, 1), 1)])
+    y = net.quant(net.node("Add", [x, net.quant(y, 1 / 4, 8)]), STEP, 8, zero_point=4)
+    z = net.quant(net.node("AveragePool", [y], kernel_shape=[2, 2]), STEP / 4, 8, zero_point=2)
+    z = net.quant(net.node("Conv", [net.bipolar(z, 1), net.weight((6, 6, 2, 2), 1)]), 1 / 2, 8)
+    y = net.node("Conv", [net.bipolar(y, 1), net.weight((6, 6, 3, 3), 1)])
+    return net.model(net.quant(net.node("Add", [net.quant(y, 1 / 2, 8), z]), 1 / 2, 8))
+
+
+def _pool_before_batch_norm(**pads: Any) -> onnx.ModelProto:
+    """A MaxPool between a layer and its batch norm, some of whose factors are negative."""
+    net = QonnxNet((1, 3, 8, 8), 22)
+    y = net.node("Conv", [net.quant("x", STEP, 8), net.weight((8, 3, 3, 3), 4)])
+    y = net.node("MaxPool", [y], kernel_shape=[3, 2], strides=[1, 2], **pads)
+    y = net.bipolar(net.batch_norm(y, 8), 1 / 2)
+    return net.model(net.quant(net.node("Conv", [y, net.weight((5, 8, 2, 2), 2)]), 1 / 8, 8))
+
+
 def _trunc(rounding: str, pool: str, signed: int, **attributes: Any) -> onnx.ModelProto:
     """Brevitas' average pooling: the sum of a window, less its low bits."""
     net = QonnxNet((1, 5, 7, 7), 10)
@@ -191,6 +212,8 @@ EXACT = [
     _concat,
     _concat_of_two_scales,
     _sign,
+    _sign_of_activations,
+    _pool_before_batch_norm,
     _floored_mean,
     _rounded_mean,
     _floored_pool,
@@ -401,6 +424,17 @@ def _sign_of_input() -> onnx.ModelProto:
     return net.model(net.bipolar("x", 1))
 
 
+def _sign_of_float() -> onnx.ModelProto:
+    net = QonnxNet((1, 8, 2, 2))
+    mean = net.node("GlobalAveragePool", [net.quant("x", STEP, 8)])
+    return net.model(net.bipolar(mean, 1))
+
+
+def _sign_with_scales() -> onnx.ModelProto:
+    net = QonnxNet((1, 8))
+    return net.model(net.bipolar(net.quant("x", STEP, 8), np.full(8, 0.5)))
+
+
 def _float_quant() -> onnx.ModelProto:
     net = QonnxNet((1, 8))
     inputs = [net.quant("x", STEP, 8), *map(net.constant, (1, 4, 3, 7, 240))]
@@ -428,7 +462,10 @@ def _float_quant() -> onnx.ModelProto:
         (_after("BatchNormalization"), ["n_batchnorm", "right behind Conv"]),
         (_after("Mul"), ["n_mul", "right behind Conv"]),
         (_after("GlobalAveragePool", "Mul"), ["n_mul", "right behind Conv"]),
-        (_sign_of_input(), ["n_bipolarquant", "right behind Conv"]),
+        (_sign_of_input(), ["float", "vq-cortexm quantize"]),
+        (_sign_of_float(), ["n_bipolarquant", "right behind Conv", "on what is quantized"]),
+        (_sign_with_scales(), ["n_bipolarquant", "one scale works"]),
+        (_pool_before_batch_norm(pads=[1] * 4), ["n_maxpool", "below zero", "padding works"]),
         (_float_quant(), ["n_floatquant", "not supported", "Quant"]),
         (_trunc("CEIL", "GlobalAveragePool", 1), ["n_trunc", "CEIL", "ROUND works"]),
     ],

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from command_line import Run, fail, json_of, one_convolution, succeed, vq
 from float_nets import samples, small_tflite, write_data
+from larq_nets import STEP, integers, other_exporter
 
 
 @pytest.fixture
@@ -151,3 +152,42 @@ def test_int8_model_takes_its_own_input_type(tmp_path: Path, here: Run) -> None:
     (first,) = onnx.load(output).graph.input
     assert scales[f"{first.name}_scale"] == np.float32(0.05)
     assert scales[f"{first.name}_zero_point"] == -3
+
+
+def test_binary_net_is_written_as_qonnx_and_runs(tmp_path: Path) -> None:
+    proto = other_exporter()
+    (model := tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    data = write_data(tmp_path / "data.npz", integers(proto), y=np.arange(12) % 4)
+    output = tmp_path / "q.onnx"
+    completed = vq("quantize", model, "--data", data, "--scale", str(STEP), "-o", output)
+    assert (completed.returncode, completed.stdout) == (0, f"{output}\n")
+    assert "fitted to 12 samples" in completed.stderr
+    assert "right on the calibration data" in completed.stderr
+    run = json.loads(
+        succeed("run", output, "--board", "host", "--random", "2", "--check", "--json")
+    )
+    assert run["bit_exact"] is True
+
+
+def test_binary_net_that_is_not_quantized_is_one_line(tmp_path: Path, here: Run) -> None:
+    (model := tmp_path / "net.onnx").write_bytes(other_exporter().SerializeToString())
+    assert "vq-cortexm quantize" in fail(2, "compile", model, "-o", tmp_path / "out", run=here)
+    assert not (tmp_path / "out").exists()
+
+
+def test_binary_net_is_not_fitted_nor_quantized_again(tmp_path: Path, here: Run) -> None:
+    proto = other_exporter()
+    (model := tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    data, output = write_data(tmp_path / "data.npz", integers(proto)), tmp_path / "q.onnx"
+    assert "a binary net" in fail(2, "fit", model, "--data", data, "-o", tmp_path / "f", run=here)
+    succeed("quantize", model, "--data", data, "--scale", str(STEP), "-o", output, run=here)
+    again = ("quantize", output, "--data", data, "-o", tmp_path / "twice.onnx")
+    assert "has binary layers" in fail(2, *again, run=here)
+
+
+def test_fewer_levels_of_a_binary_net_are_refused(tmp_path: Path, here: Run) -> None:
+    (model := tmp_path / "net.onnx").write_bytes(other_exporter().SerializeToString())
+    data = write_data(tmp_path / "data.npz", integers(other_exporter()))
+    arguments = ("quantize", model, "--data", data, "--bits", "4", "-o", tmp_path / "q.onnx")
+    assert "binary net" in fail(2, *arguments, run=here)
+    assert not (tmp_path / "q.onnx").exists()

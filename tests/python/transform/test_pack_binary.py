@@ -101,7 +101,35 @@ def dead_channel() -> onnx.ModelProto:
     return last(net, binary_conv(net, net.bipolar(y, 1.0)))
 
 
-NETS = [chain, own_padding, pool_right_behind_the_first, dense, read_twice, dead_channel]
+def sign_of_a_sum() -> onnx.ModelProto:
+    """Signs of an 8-bit tensor that a sum reads too."""
+    net = _net(8)
+    y = net.node("Conv", [net.quant("x", 1 / 64, 8), net.weight((C, 3, 3, 3), 8)])
+    y = net.quant(net.batch_norm(y, C), 1 / 2, 8)
+    padded = border(net, net.bipolar(net.quant(y, 1, 8, zero_point=-3), 1.0), 1.0)
+    z = net.quant(binary_conv(net, padded), 1 / 2, 8)
+    y = net.quant(net.node("Add", [y, z]), 1 / 2, 8)
+    return last(net, binary_conv(net, net.bipolar(y, 1.0)))
+
+
+def pool_before_batch_norm() -> onnx.ModelProto:
+    """Of channels with a factor below zero, the smallest number of a window counts."""
+    net = _net()
+    y = net.node("Conv", [first(net), net.weight((C, C, 3, 3), 1)])
+    y = net.node("MaxPool", [y], kernel_shape=[2, 2], strides=[2, 2])
+    return last(net, binary_conv(net, net.bipolar(net.batch_norm(y, C), 1.0)))
+
+
+NETS = [
+    chain,
+    own_padding,
+    pool_right_behind_the_first,
+    dense,
+    read_twice,
+    dead_channel,
+    sign_of_a_sum,
+    pool_before_batch_norm,
+]
 
 
 def folded(proto: onnx.ModelProto, rounding: Rounding = "single") -> Any:
@@ -142,6 +170,20 @@ def test_a_chain_stays_packed() -> None:
         if op_name(c) == "vq.binary_conv2d"
     ]
     assert borders == [((1, 1, 1, 1), -1), ((1, 1, 1, 1), -1), ((1, 1, 1, 1), 1)]
+
+
+@pytest.mark.parametrize("make", [sign_of_a_sum, pool_before_batch_norm])
+def test_signs_of_other_layers_are_packed(make: Callable[[], onnx.ModelProto]) -> None:
+    layers = names(PackBinary()(folded(make())))
+    assert layers.count("binary_conv2d") == 2
+    assert layers.count("binary_pack") == 2
+
+
+def test_signs_of_integers_at_zero_point_0_are_packed_as_they_are() -> None:
+    layers = names(PackBinary()(folded(sign_of_a_sum())))
+    # one changes the scale, one makes signs at zero point -3; that of the sum is gone
+    assert layers.count("requantize") == 2
+    assert layers[layers.index("add") + 1] == "binary_pack"
 
 
 def test_a_dense_layer_is_a_convolution_of_the_whole_map() -> None:
