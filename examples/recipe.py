@@ -158,11 +158,11 @@ def table_row(name: str, figures: Figures) -> str:
     )
 
 
-def images(path: Path) -> Samples:
-    """Images (N, H, W, C) uint8 of a `.npz` file as numbers from -2 to 2 on a grid of 1/64."""
-    content = dict(np.load(path))
-    x = torch.from_numpy(content["x"]).permute(0, 3, 1, 2)
-    return Samples((x.float() - 128) / 64, torch.from_numpy(content["y"]).long())
+def images(*paths: Path) -> Samples:
+    """Images (N, H, W, C) uint8 of `.npz` files as numbers from -2 to 2 on a grid of 1/64."""
+    contents = [dict(np.load(path)) for path in paths]
+    x, y = (torch.from_numpy(np.concatenate([c[name] for c in contents])) for name in "xy")
+    return Samples((x.permute(0, 3, 1, 2).float() - 128) / 64, y.long())
 
 
 IMAGE_SCALE = 1 / 64

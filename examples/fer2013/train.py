@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -42,8 +41,7 @@ def net() -> nn.Module:
 
 def load(folder: Path) -> tuple[Samples, Samples]:
     """20,000 faces to train with, and the 7,178 of both test parts: nothing is chosen by either."""
-    parts = [images(folder / f"fer2013_{part}_test.npz") for part in ("public", "private")]
-    test = Samples(torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts]))
+    test = images(*(folder / f"fer2013_{part}_test.npz" for part in ("public", "private")))
     return images(folder / "fer2013_train_first20000.npz"), test
 
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
-from features import SCALE, features, second, varied
-from torch import Tensor, nn
+from features import SCALE
+from recordings import COPIES, TEST_SPEAKERS, hide_frames, spoken_by
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -18,9 +18,6 @@ from vq_cortexm.train import Samples, Schedule
 from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 
 CHANNELS = 48
-COPIES = 9
-"""Variations of each training clip, besides itself."""
-TEST_SPEAKERS = ("theo", "yweweler")
 
 
 def _conv(inputs: int, size: tuple[int, int], stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -49,24 +46,8 @@ def net() -> nn.Module:
 def load(folder: Path) -> tuple[Samples, Samples]:
     """Ten variations of 2,000 clips of four speakers, and the 1,000 clips of two others."""
     content = dict(np.load(folder / "fsdd_int16_8khz.npz"))
-    clips = np.split(content["audio"], content["offsets"][1:-1])
-    labels = torch.from_numpy(content["y"]).long()
-    is_test = np.isin(content["speaker"], TEST_SPEAKERS)
-    known, unknown = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    chance = np.random.default_rng(0)
-    plain, heard = (np.stack([second(clips[i], 0.5) for i in part]) for part in (known, unknown))
-    copies = [np.stack([varied(clips[i], chance) for i in known]) for _ in range(COPIES)]
-    x = np.concatenate([features(part) for part in (plain, *copies)])
-    training = Samples(torch.from_numpy(x), labels[known].repeat(1 + COPIES))
-    return training, Samples(torch.from_numpy(features(heard)), labels[unknown])
-
-
-def hide_frames(x: Tensor, chance: torch.Generator) -> Tensor:
-    """Four frames of each sample become their mean, and a little noise is added to all."""
-    first = torch.randint(x.shape[2] - 4, (len(x), 1, 1, 1), generator=chance)
-    frame = torch.arange(x.shape[2])[:, None]
-    kept = torch.where((frame >= first) & (frame < first + 4), 0.0, x)
-    return kept + 0.05 * torch.randn(x.shape, generator=chance)
+    known = set(content["speaker"]) - set(TEST_SPEAKERS)
+    return spoken_by(known, content, COPIES), spoken_by(TEST_SPEAKERS, content)
 
 
 RECIPE = Recipe(

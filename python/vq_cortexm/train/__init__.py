@@ -7,7 +7,9 @@
     compiled = vq_cortexm.build(vq_cortexm.frontend.load("net.onnx"))
 
 convert      float model → the same with Brevitas' quantizers (`quantizers`)
-loop         trains either, repeatably, with checkpoints
+binary       layers of weights and inputs of one bit
+boost        trains an 8-bit net that helps a binary one
+loop         trains any of these, repeatably, with checkpoints
 export       → QONNX, which the importer reads
 
 Needs the extra `train`: pip install 'vq-cortexm[train]'.
@@ -21,6 +23,8 @@ try:
     with warnings.catch_warnings():
         # Brevitas tells of an optional package that nothing here uses, and of its own old names
         warnings.simplefilter("ignore")
+        from .binary import BinaryConv2d, BinaryLinear, Sign
+        from .boost import Boosted, Factors, set_factors, train_boosted
         from .convert import quantize_model
         from .export import export_qonnx
         from .loop import Augment, Samples, Schedule, accuracy, fit, logits
@@ -32,12 +36,19 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Augment",
+    "BinaryConv2d",
+    "BinaryLinear",
+    "Boosted",
+    "Factors",
     "Samples",
     "Schedule",
+    "Sign",
     "accuracy",
     "export_qonnx",
     "fit",
     "logits",
     "quantize_model",
+    "set_factors",
+    "train_boosted",
     "train_quantized",
 ]

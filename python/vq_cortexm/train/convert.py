@@ -3,7 +3,8 @@
 The model is traced (torch.fx). Each convolution and dense layer gets quantized weights. Each
 result that the compiled code stores gets an 8-bit quantizer: the input, ReLUs, and what
 convolutions, dense layers, additions and average pools give with no ReLU behind. A batch norm
-stays behind its convolution; the importer folds it into steps and bias.
+stays behind its convolution; the importer folds it into steps and bias. Binary layers (`binary`)
+stay as they are, and what a sign reads is not stored.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from torch.nn import functional as F
 
 from ..errors import ModelError, first_line
 from ..transform.vq_config import VirtualQuantizeConfig
+from .binary import BinaryConv2d, BinaryLinear, Sign
 from .quantizers import activation_quantizer, quantized_layer
 
 _KINDS: dict[str, tuple[Any, ...]] = {
     "layer": (nn.Conv2d, nn.Linear),
+    "binary": (BinaryConv2d, BinaryLinear),
+    "sign": (Sign,),
     "norm": (nn.BatchNorm1d, nn.BatchNorm2d),
     # a learned step clips where ReLU6 would
     "relu": (nn.ReLU, nn.ReLU6, F.relu, F.relu6, torch.relu, "relu"),
@@ -98,9 +102,19 @@ class _Values(fx.Interpreter):  # type: ignore[misc]
         return result
 
 
+class _Tracer(fx.Tracer):  # type: ignore[misc]
+    """Does not look into the modules of `_KINDS`."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """As the base has it, and for the binary layers."""
+        is_known = any(type(m) in members for members in _KINDS.values())
+        return is_known or super().is_leaf_module(m, module_qualified_name)
+
+
 def _traced(model: nn.Module) -> fx.GraphModule:
     try:
-        return fx.symbolic_trace(copy.deepcopy(model).eval())
+        root = copy.deepcopy(model).eval()
+        return fx.GraphModule(root, _Tracer().trace(root))
     except Exception as error:  # torch.fx raises many types on what depends on values
         raise ModelError(f"the model cannot be traced: {first_line(error)}") from error
 
@@ -120,17 +134,26 @@ def _kind(traced: fx.GraphModule, node: fx.Node) -> str:
         )
     if kind == "norm":
         before = node.args[0]
-        if _kind(traced, before) != "layer" or len(before.users) > 1:
+        if _kind(traced, before) not in ("layer", "binary") or len(before.users) > 1:
             raise ModelError(f"{node.name}: works only right behind a convolution or dense layer")
     return kind
 
 
 def _must_be_quantized(node: fx.Node, kinds: dict[fx.Node, str]) -> bool:
-    """Whether a result is stored as it is: a ReLU or batch norm behind it stores its own."""
-    behind = {kinds[user] for user in node.users}
-    return kinds[node] in ("placeholder", "layer", "norm", "sum") and (
-        kinds[node] == "placeholder" or not behind <= {"relu", "norm"}
+    """Whether a result is stored as it is: a ReLU, sign or batch norm behind it stores its own."""
+    if kinds[node] not in ("placeholder", "layer", "binary", "norm", "sum"):
+        return False
+    return kinds[node] == "placeholder" or any(
+        kinds[user] not in ("relu", "norm") and not _leads_to_signs(user, kinds)
+        for user in node.users
     )
+
+
+def _leads_to_signs(node: fx.Node, kinds: dict[fx.Node, str]) -> bool:
+    """A sign, or what only moves and selects values that signs then read."""
+    if kinds[node] == "move":
+        return all(_leads_to_signs(user, kinds) for user in node.users)
+    return kinds[node] == "sign"
 
 
 def _put_behind(traced: fx.GraphModule, node: fx.Node, quantizer: nn.Module) -> fx.Node:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..files import write_atomically
+from .binary import BinaryConv2d, BinaryLinear, signs
+from .compact import compact_weights
 
 _OPSET = 17
 
 
 def export_qonnx(model: nn.Module, x: Tensor, path: str | Path) -> None:
-    """Writes a model that `train_quantized` made, for inputs of the shape of x (1, ...).
+    """Writes a quantized or binary model for inputs of the shape of x (1, ...).
 
     Batch norms stay behind their convolutions: the importer folds them, in float64, and with
     factors below zero exactly too. Raises UsageError if the file cannot be written.
@@ -29,6 +31,10 @@ def export_qonnx(model: nn.Module, x: Tensor, path: str | Path) -> None:
             # Quant nodes know bits only; weights on the grid keep their levels
             with torch.no_grad():
                 module.weight.copy_(module.quant_weight().value)
+        elif isinstance(module, (BinaryConv2d, BinaryLinear)):
+            # in place of latent numbers
+            with torch.no_grad():
+                module.weight.copy_(signs(module.weight))
     with warnings.catch_warnings():
         # the exporter that Brevitas drives is one that PyTorch means to replace
         warnings.simplefilter("ignore")
@@ -44,6 +50,7 @@ def export_qonnx(model: nn.Module, x: Tensor, path: str | Path) -> None:
     inputs = [value for value in proto.graph.input if value.name not in constants]
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
+    compact_weights(proto)
     try:
         write_atomically(Path(path), proto.SerializeToString(deterministic=True))
     except OSError as error:

@@ -62,20 +62,21 @@ class _Levels(nn.Module):  # type: ignore[misc]
 
 
 def weight_quantizer(weight: Tensor, levels: int) -> Any:
-    """For weights (O, ...) of `levels` (3 to 256) levels, -(levels // 2) and up, with a step for
-    each output channel; the first steps have the least squared error."""
+    """For weights (O, ...) of `levels` (3 to 256) levels, with a step for each output channel; the
+    first steps have the least squared error. Levels are those of `uniform_levels`: -128, which
+    would keep two weights from sharing a halfword, is none."""
     bits = (levels - 1).bit_length()
-    lowest = -(levels // 2)
+    table = uniform_levels(levels)
     is_narrow = levels == 2**bits - 1
     rows = weight.detach().cpu().reshape(len(weight), -1).double().numpy()
-    steps = nearest_rows(rows, uniform_levels(levels)).scale
+    steps = nearest_rows(rows, table).scale
     reach = torch.from_numpy((steps * (2 ** (bits - 1) - is_narrow)).astype(np.float32))
     return Int8WeightPerChannelFloat.let(
         bit_width=bits,
         narrow_range=is_narrow,
         int_quant=_Levels,
-        lowest=lowest,
-        highest=lowest + levels - 1,
+        lowest=int(table[0]),
+        highest=int(table[-1]),
         scaling_impl_type=ScalingImplType.PARAMETER,
         restrict_scaling_type=RestrictValueType.LOG_FP,
         scaling_init=reach.reshape(-1, *[1] * (weight.ndim - 1)),

@@ -11,7 +11,8 @@ from ..transform.vq_config import VirtualQuantizeConfig, requested_quantization
 from .convert import quantize_model
 from .loop import Augment, Samples, Schedule, fit
 
-_CALIBRATION_SAMPLES = 256
+CALIBRATION_SAMPLES = 256
+"""Inputs that quantizers begin at."""
 
 
 def train_quantized(
@@ -37,7 +38,7 @@ def train_quantized(
     """
     config = requested_quantization(bits, levels, vq) or VirtualQuantizeConfig()
     teacher = copy.deepcopy(model).eval()
-    first = data.x[:_CALIBRATION_SAMPLES]
+    first = data.x[:CALIBRATION_SAMPLES]
     quantized = quantize_model(teacher, config, first, input_scale=input_scale)
     fit(
         quantized,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import vq_cortexm
 from vq_cortexm.errors import UsageError
@@ -89,6 +89,26 @@ def test_same_seed_gives_the_same_model_and_the_given_one_stays(
         assert torch.equal(one, two)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_interrupted_training_goes_on_with_the_steps_it_learned(
+    net: nn.Module, digits: Digits, tmp_path: Path
+) -> None:
+    schedule, path, calls = Schedule(epochs=2, learning_rate=0.005), tmp_path / "net.pt", 0
+    whole = train_quantized(net, digits[0], schedule, bits=4)
+
+    def stop(x: Tensor, chance: torch.Generator) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > 14:
+            raise KeyboardInterrupt
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        train_quantized(net, digits[0], schedule, bits=4, augment=stop, checkpoint=path)
+    resumed = train_quantized(net, digits[0], schedule, bits=4, checkpoint=path)
+    for one, two in zip(*(n.state_dict().values() for n in (whole, resumed)), strict=True):
+        assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize(
