@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify bench format setup lint types c-format unit slow clean distclean
+.PHONY: demo test verify bench bench-bcnet format setup lint types c-format unit slow clean distclean
 
 demo: setup
 	$(BIN)/python examples/digits/demo.py
@@ -22,6 +22,13 @@ bench:
 		MLPerf Tiny that benchmarks/models.py names>))
 	@scripts/setup.sh
 	$(BIN)/python benchmarks/performance.py "$(MODELS)"
+
+# Writes docs/bcnet.md and its plots from the trained models in examples/bcnet; needs the test data.
+bench-bcnet:
+	$(if $(DATASETS),,$(error DATASETS is not set: make bench-bcnet DATASETS=<folder with the data \
+		sets' folders that examples/bcnet/README.md names>))
+	@scripts/setup.sh
+	$(BIN)/python benchmarks/bcnet.py "$(DATASETS)"
 
 format: setup
 	$(BIN)/python -m ruff check --fix .
