@@ -44,6 +44,8 @@ from .channels import bindings_of
 
 _MOST_EMPTY = 4
 """Bits of words for each that is used, in inputs times outputs."""
+_MOST_INPUTS = (1 << 16) - 1
+"""Of an output: counts have two bytes."""
 _NO_PADDING = (0, 0, 0, 0)
 
 
@@ -105,7 +107,7 @@ class _Packer:
                 return None
             x, border = self._before_border(call.args[0], attrs)
         held = words(inputs) * words(outputs) * WORD * WORD
-        fits = held <= _MOST_EMPTY * inputs * outputs
+        fits = held <= _MOST_EMPTY * inputs * outputs and weight[0].size <= _MOST_INPUTS
         signs = _weight_signs(weight)
         if signs is None or attrs.x_zero_point or not fits:
             return None

@@ -41,6 +41,12 @@ def test_layer_on_the_host_equals_the_reference(layer: BinaryLayer) -> None:
     assert compiled.run(layer.samples(8), "host", check=True).bit_exact
 
 
+@pytest.mark.parametrize("layer", LAYERS[1::4])
+def test_layer_reads_and_writes_nothing_else(layer: BinaryLayer) -> None:
+    compiled = build_folded(layer.module())
+    assert compiled.run(layer.samples(3), "host", check=True, poison=True).bit_exact
+
+
 @pytest.mark.parametrize("core", list(BOARDS))
 @pytest.mark.parametrize("layer", LAYERS[::3] + LAYERS[-4:])
 def test_layer_on_a_core_equals_the_reference(layer: BinaryLayer, core: str) -> None:
