@@ -24,7 +24,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-import binary_layers
+import binary_cycles
 from bcnet_tables import against, sizes, summary
 from document import table
 from vq_cortexm.bcnet import Policy, compose
@@ -144,8 +144,8 @@ def main() -> int:
         summary=summary(described),
         against=against(described),
         table=table,
-        layer_header=binary_layers.HEADER,
-        layer_rows=binary_layers.rows(),
+        layer_header=binary_cycles.HEADER,
+        layer_rows=binary_cycles.rows(),
         repeated=REPEATED,
         swept=SWEPT,
     )

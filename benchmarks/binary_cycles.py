@@ -1,6 +1,6 @@
 """Cycles of single binary layers on the Cortex-M4 model, by both popcount structures.
 
-    python benchmarks/binary_layers.py
+    python benchmarks/binary_cycles.py
 
 Weights, thresholds and inputs are drawn; cycles do not depend on them. Every output is compared
 with the reference.
