@@ -15,6 +15,10 @@ import torch
 from torch import nn
 
 import vq_cortexm
+from vq_cortexm.bcnet import Policy, compose
+from vq_cortexm.build import build_folded
+from vq_cortexm.op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE
+from vq_cortexm.samples import random_samples
 from vq_cortexm.train import BinaryConv2d, Samples
 
 torch.set_num_threads(1)
@@ -132,3 +136,21 @@ def test_missing_data_are_one_line_and_status_2(
     assert caught.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.endswith("first20000.npz: no such file; README.md says what the folder holds")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "fer2013", "spoken_digits"])
+def test_trained_models_are_small_and_run_as_one(name: str) -> None:
+    folder = EXAMPLES / "bcnet" / name
+    size = sum(path.stat().st_size for path in folder.glob("seed*/*"))
+    assert 0 < size <= 1_000_000
+    fast, boosted = (
+        vq_cortexm.frontend.load(folder / "seed0" / f"{kind}.onnx") for kind in ("fast", "boosted")
+    )
+    factors = json.loads((folder / "seed0" / "combination.json").read_text())
+    policy = Policy(fast_factor=factors["fast"], accurate_factor=factors["accurate"])
+    compiled = build_folded(compose(fast, boosted, policy), name="both")
+    samples = list(random_samples(compiled.program.inputs, 2, seed=3))
+    for threshold, path in ((NEVER_ESCALATE, "fast"), (ALWAYS_ESCALATE, "accurate")):
+        run = compiled.run(samples, "host", check=True, thresholds=[threshold])
+        assert run.bit_exact
+        assert run.paths == (path,) * 2
