@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import binary_cycles
-from bcnet_tables import against, sizes, summary
+from bcnet_tables import against, aims, sizes, summary
 from document import table
 from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.bcnet.answers import Answers, collect, single
@@ -142,6 +142,7 @@ def main() -> int:
     text = environment.get_template("bcnet.md.j2").render(
         benchmarks=[{**d, "sizes": sizes(d)} for d in described],
         summary=summary(described),
+        aims=aims(described),
         against=against(described),
         table=table,
         layer_header=binary_cycles.HEADER,
