@@ -109,7 +109,7 @@ class _Packer:
         held = words(inputs) * words(outputs) * WORD * WORD
         fits = held <= _MOST_EMPTY * inputs * outputs and weight[0].size <= _MOST_INPUTS
         signs = _weight_signs(weight)
-        if signs is None or attrs.x_zero_point or not fits:
+        if signs is None or attrs.x_zero_point or not fits or len(shape_of(x)) not in (2, 4):
             return None
         is_whole = _gives_signs(call) or bool((signs == weight).all())
         return (x, border) if is_whole else None
@@ -117,7 +117,9 @@ class _Packer:
     def _before_flatten(self, x: Expr) -> Expr:
         """What a dense layer's input was before it was flattened."""
         call: Expr = self.calls.get(x)
-        return call.args[0] if op_name(call) == "vq.reshape" else x
+        if op_name(call) != "vq.reshape" or len(shape_of(call.args[0])) != 4:
+            return x
+        return call.args[0] if shape_of(call.args[0])[0] == shape_of(x)[0] else x
 
     def _before_border(self, x: Expr, attrs: Conv2dAttrs) -> tuple[Expr, Any]:
         """What a border of -1 or +1 around rows and columns was put on, and the border."""
