@@ -1,10 +1,17 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files of samples."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UsageError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -18,3 +25,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """`x` (N, ...), numbers, and, where it is there, `y` (N,), classes, of a `.npz` file.
+
+    Raises UsageError for anything else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            x, y = (np.asarray(archive[k]) if k in archive.files else None for k in ("x", "y"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
+        raise UsageError(f"{path}: not a .npz file of plain arrays") from None
+    if x is None or x.dtype.kind not in "fiu":
+        raise UsageError(f"{path}: holds no array `x` of numbers")
+    if y is not None and (y.dtype.kind not in "iu" or y.shape != x.shape[:1]):
+        raise UsageError(f"{path}: y is {y.dtype}{y.shape}; one class number for each sample works")
+    return x, y

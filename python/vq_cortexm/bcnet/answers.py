@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ..build import build_folded
 from ..compat import IRModule, dtype_of, shape_of
 from ..errors import UsageError
+from ..files import read_arrays
 from ..op.bc_net import PATHS, BcNetAttrs, combine
 from ..op.escalate import confidence
 from ..op.rounding import Int64Array
@@ -94,19 +94,13 @@ def read_labelled(path: Path, module: IRModule) -> tuple[NDArray[Any], NDArray[A
 
     Real numbers are quantized with the input's scale. Raises UsageError for what does not fit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            x, y = (np.asarray(archive[k]) if k in archive.files else None for k in ("x", "y"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        raise UsageError(f"{path}: not a .npz file of plain arrays") from None
+    x, y = read_arrays(path)
     main = module["main"]
     shape, dtype = shape_of(main.params[0]), dtype_of(main.params[0])
-    if x is None or x.shape[1:] != shape[1:] or not len(x):
-        found = "no array `x`" if x is None else f"x of shape {x.shape}"
-        raise UsageError(f"{path}: {found}; (N, {', '.join(map(str, shape[1:]))}) works")
-    if y is None or y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
+    if x.shape[1:] != shape[1:] or not len(x):
+        wanted = ", ".join(map(str, shape[1:]))
+        raise UsageError(f"{path}: x of shape {x.shape}; (N, {wanted}) works")
+    if y is None:
         raise UsageError(f"{path}: no array `y` of one class number for each sample")
     if x.dtype.kind == "f":
         (params,) = main.attrs["vq.quantization"]["inputs"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..files import read_arrays
 from .activation_scales import scale_of_range
 from .graph import FloatArray, FloatGraph, Scale
 
@@ -34,7 +34,7 @@ def read_data(
     `mean` and `scale` hold one number or one per channel. int8 data of a model whose file
     quantizes its input is taken by that scale instead. UsageError for data that do not fit.
     """
-    raw, y = _read_arrays(path)
+    raw, y = read_arrays(path)
     if raw.shape[1:] != graph.input_shape or not len(raw):
         raise UsageError(
             f"{path}: x has the shape {raw.shape}; the model takes (N, "
@@ -61,21 +61,6 @@ def _input_scale(x: FloatArray, dtype: Any, offsets: NDArray[Any], factors: NDAr
     info = np.iinfo(dtype)
     ends = np.stack([(limit - offsets) * factors for limit in (info.min, info.max)])
     return scale_of_range(float(ends.min()), float(ends.max()))
-
-
-def _read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            x, y = (np.asarray(archive[k]) if k in archive.files else None for k in ("x", "y"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        raise UsageError(f"{path}: not a .npz file of plain arrays") from None
-    if x is None or x.dtype.kind not in "fiu":
-        raise UsageError(f"{path}: holds no array `x` of numbers")
-    if y is not None and (y.dtype.kind not in "iu" or y.shape != x.shape[:1]):
-        raise UsageError(f"{path}: y is {y.dtype}{y.shape}; one class number for each sample works")
-    return x, y
 
 
 def _per_channel(name: str, numbers: Sequence[float], graph: FloatGraph) -> NDArray[np.float64]:
