@@ -27,6 +27,8 @@ from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
 from .transform.pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .transform.virtual_quantize import virtual_quantization
 from .transform.vq_config import VirtualQuantizeConfig, requested_quantization
+from .tune.choose import schedules
+from .tune.database import load_database
 
 Io = Literal["arena", "caller"]
 
@@ -42,6 +44,7 @@ def build(
     rounding: Rounding = "single",
     io: Io = "arena",
     objective: Objective = DEFAULT_OBJECTIVE,
+    db: str | Path | None = None,
     name: str = "model",
 ) -> CompiledModel:
     """Compiles the function `main` of a Relax QDQ module, or two nets that `bcnet.compose` made
@@ -51,18 +54,19 @@ def build(
     are bound to the parameters of their names. `io="caller"` keeps inputs and outputs outside
     the arena. One of `bits` (1 to 8), `levels` (2 to 256) and `vq` (a configuration or its JSON
     file) quantizes the weights of convolutions and dense layers to fewer levels; `objective`
-    ("size", "balanced", "speed") says how weights of few levels are stored.
+    ("size", "balanced", "speed") says how weights of few levels are stored. `db` is a file of
+    `tune`, whose schedules come before those of the package.
     Raises UsageError for a bad option, ModelError for a model that is not supported.
     """
     _check(rounding, get_args(Rounding), "rounding")
     quantization = requested_quantization(bits, levels, vq)
     if policy_of(mod) is not None:
         _check_composed(mod, rounding, quantization)
-        return build_folded(mod, target, io=io, objective=objective, name=name)
+        return build_folded(mod, target, io=io, objective=objective, db=db, name=name)
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
     folded = fold_pipeline(rounding, quantization)(mod)
-    return build_folded(folded, target, io=io, objective=objective, name=name)
+    return build_folded(folded, target, io=io, objective=objective, db=db, name=name)
 
 
 def build_folded(
@@ -71,6 +75,7 @@ def build_folded(
     *,
     io: Io = "arena",
     objective: Objective | None = None,
+    db: str | Path | None = None,
     name: str = "model",
 ) -> CompiledModel:
     """The part of `build` after the fold: a module of `vq.*` operators to C sources. Without an
@@ -82,7 +87,10 @@ def build_folded(
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UsageError(f"the name {name!r} is no C identifier")
     # overlapping costs copies, so it is taken where the arena shrinks
-    folded = select_pipeline(core, objective)(folded)
+    known = schedules([load_database(Path(db))] if db else [])
+    folded = select_pipeline(core, objective, lambda layer: known.of(layer, core, objective))(
+        folded
+    )
     candidates = [_plan(folded, core, io, overlap) for overlap in (False, True)]
     program, plan = min(candidates, key=lambda candidate: candidate[1].arena_bytes)
     rounding = str(folded["main"].attrs["vq.rounding"])

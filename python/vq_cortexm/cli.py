@@ -18,6 +18,7 @@ from .cli_bcnet import bcnet
 from .cli_fit import fit
 from .cli_options import build_options, thresholds_option, write_model
 from .cli_quantize import quantize
+from .cli_tune import tune
 from .errors import UsageError, VqError, first_line
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def doctor(as_json: bool) -> None:
 cli.add_command(bcnet)
 cli.add_command(quantize)
 cli.add_command(fit)
+cli.add_command(tune)
 
 
 def _execute(

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from .cli_bcnet_data import calibrate, evaluate
-from .cli_options import FILE, read_json, target_options, thresholds_option, write_model
+from .cli_options import (
+    FILE,
+    db_option,
+    read_json,
+    target_options,
+    thresholds_option,
+    write_model,
+)
 from .errors import UsageError
 
 _FACTORS = {"fast", "accurate"}
@@ -38,6 +45,7 @@ def bcnet() -> None:
     help='JSON: {"fast": F, "accurate": F} of the logits; optionally scale and zero_point of '
     "their sum; default: the accurate net's answer alone",
 )
+@db_option
 @target_options
 def compose(
     fast: Path,

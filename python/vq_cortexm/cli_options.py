@@ -25,6 +25,16 @@ _Command = Callable[..., Any]
 
 def build_options(command: _Command) -> _Command:
     """The options that every verb which builds a model takes."""
+    return db_option(model_options(command))
+
+
+def db_option(command: _Command) -> _Command:
+    """`--db` of what is built."""
+    return click.option("--db", type=FILE, help="schedules that `tune` measured")(command)
+
+
+def model_options(command: _Command) -> _Command:
+    """Those of them that `tune` takes too."""
     levels = [
         click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8"),
         click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,20 @@ def emit_if(
 def kept_attrs(function: Expr) -> dict[str, Any]:
     """A function's attributes but for its symbol, to put on the function that replaces it."""
     return {str(k): v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
+
+
+@contextmanager
+def without_tensor_intrinsics() -> Iterator[None]:
+    """Inside it MetaSchedule does not import its tensor intrinsics, which no core of ours has: to
+    parse them takes ten seconds and more."""
+    name = "tvm.s_tir.tensor_intrin"
+    is_there = name in sys.modules
+    sys.modules.setdefault(name, ModuleType(name))
+    try:
+        yield
+    finally:
+        if not is_there:
+            del sys.modules[name]
 
 
 def save_module(module: IRModule) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+SHIPPED_SCHEDULES = _PACKAGE / "tune" / "shipped.jsonl"
+"""What was measured for the layers of known models; `benchmarks/tune_shipped.py` makes it."""
 
 
 def resource_dir(name: str) -> Path:

@@ -39,6 +39,7 @@ def compile_model(
     levels: int | None = None,
     vq: Path | None = None,
     objective: Any = None,
+    db: Path | None = None,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
     target, chosen = _target(target, board)
@@ -53,13 +54,15 @@ def compile_model(
             )
         if quantization is not None and quantization.to_json() != virtual_quantization(folded):
             raise UsageError(f"{model} is compiled; --bits, --levels and --vq need the model")
-        return build_folded(folded, target, io=io, objective=objective, name=name), chosen
+        how = {"io": io, "objective": objective, "db": db, "name": name}
+        return build_folded(folded, target, **how), chosen
     built = build(
         load(model),
         target,
         rounding=rounding or "single",
         io=io,
         objective=objective or DEFAULT_OBJECTIVE,
+        db=db,
         name=name,
         vq=quantization,
     )
@@ -77,6 +80,7 @@ def compose_models(
     io: Any = "arena",
     name: str,
     objective: Any = None,
+    db: Path | None = None,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds two model files or compiled folders as one model. A folder keeps its rounding, which
     the other net has then too."""
@@ -97,6 +101,7 @@ def compose_models(
         target,
         io=io,
         objective=objective or DEFAULT_OBJECTIVE,
+        db=db,
         name=c_identifier(name, "model"),
     )
     return built, chosen

@@ -8,8 +8,8 @@
  * Arguments: out=FILE, start=ADDRESS, stop=ADDRESS (entries of the begin and end functions),
  * layer=LOW-HIGH:NAME and function=LOW-HIGH:NAME (the address range of a layer function or of any
  * other function, repeatable), cycles=0|1 (whether to model cycles; 0 for cores other than the
- * Cortex-M4), p=CYCLES (pipeline refill of a taken branch), ws=CYCLES (flash wait states),
- * div=CYCLES, it=CYCLES.
+ * Cortex-M4), limit=INSTRUCTIONS (since reset; the emulator ends with status 1 there), p=CYCLES
+ * (pipeline refill of a taken branch), ws=CYCLES (flash wait states), div=CYCLES, it=CYCLES.
  *
  * Most of a translated block's cycles are known when it is translated and are added at once when it
  * is entered. What only execution shows is added as it happens: taken branches on entry to the next
@@ -22,6 +22,8 @@
 #include "options.h"
 #include "qemu_plugin_api.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const uint64_t code_region_end = 0x20000000; /* the architecture's; RAM lies above */
@@ -81,6 +83,12 @@ static void enter_function(const struct block *block) {
     }
 }
 
+static void stop_at_limit(void) {
+    fprintf(stderr, "more than %" PRIu64 " instructions\n", options.instruction_limit);
+    fflush(NULL);
+    _Exit(EXIT_FAILURE);
+}
+
 static void block_executed(unsigned int vcpu, void *user_data) {
     (void)vcpu;
     const struct block *block = user_data;
@@ -96,6 +104,9 @@ static void block_executed(unsigned int vcpu, void *user_data) {
     }
     totals.instructions += block->cost.instructions;
     totals.cycles += block->cost.cycles;
+    if (options.instruction_limit && totals.instructions > options.instruction_limit) {
+        stop_at_limit();
+    }
     previous = block;
 }
 

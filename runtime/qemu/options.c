@@ -43,6 +43,8 @@ static bool set_number(struct options *options, const char *key, uint64_t number
         options->end_address = number;
     } else if (strcmp(key, "cycles") == 0) {
         options->counts_cycles = number != 0;
+    } else if (strcmp(key, "limit") == 0) {
+        options->instruction_limit = number;
     } else if (strcmp(key, "p") == 0) {
         timing->branch_refill_cycles = (uint32_t)number;
     } else if (strcmp(key, "ws") == 0) {

@@ -28,6 +28,7 @@ struct options {
     const char *output_path;
     uint64_t begin_address, end_address; /* of vq_bench_begin, vq_bench_end */
     bool counts_cycles;
+    uint64_t instruction_limit; /* since reset; 0: none */
     struct m4_timing timing;
     struct function_table table;
 };

@@ -14,7 +14,8 @@ from vq_cortexm.op.bits import pack, words
 
 @dataclass(frozen=True)
 class BinaryLayer:
-    """Square windows on (N, *plane, channels); `y_dtype` int32 gives signs."""
+    """Square windows on (N, *plane, channels); `y_dtype` int32 gives signs. Bytes are clamped to
+    `clamp`, and have drawn scales unless each sum is multiplied by `ratio`."""
 
     plane: tuple[int, int]
     channels: int
@@ -26,6 +27,8 @@ class BinaryLayer:
     y_dtype: str = "int32"
     rounding: str = "single"
     batch: int = 1
+    clamp: tuple[int, int] | None = None
+    ratio: float | None = None
 
     def module(self, seed: int = 0) -> Any:
         """With drawn weights; thresholds and scales that both signs and most values occur."""
@@ -38,8 +41,12 @@ class BinaryLayer:
         if self.y_dtype != "int32":
             low = 0 if self.y_dtype == "uint8" else -128
             grid = {"x_scale": 0.5, "y_scale": spread / 90, "y_zero_point": low + 100}
-            grid |= {"y_min": low + 3, "y_max": low + 250, "rounding": self.rounding}
+            y_min, y_max = self.clamp or (low + 3, low + 250)
+            grid |= {"y_min": y_min, "y_max": y_max, "rounding": self.rounding}
             constants.append(rng.uniform(0.5, 1.5, self.outputs).astype(np.float32))
+            if self.ratio:
+                grid |= {"x_scale": 1.0, "y_scale": 1.0}
+                constants[2][:] = self.ratio
         else:
             # never, always, and exactly reached
             constants[1][: min(3, self.outputs)] = [inputs + 1, -inputs, inputs][: self.outputs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..compat import PrimFunc
 from ..nary.encoding import Realisation
 from .access_order import AccessOrder
+from .knobs import Knobs
 from .micro_kernel import MicroKernel
 
 ALIGNMENT = 4
@@ -33,7 +34,8 @@ class Layer:
     their order, `attrs` its attribute record (`op.<name>.<Name>Attrs`). With `overlap` a kernel
     may spend scratch and copies on letting its output take its input's place. `realisation` is how
     weights are stored, where a kernel has it: `nary.encoding` says which there are. `compact`
-    layers have short loops rather than straight code.
+    layers have short loops rather than straight code. `knobs` say how its kernel is made where
+    there are several ways.
     """
 
     op: str
@@ -44,6 +46,7 @@ class Layer:
     overlap: bool = False
     realisation: Realisation = "plain"
     compact: bool = False
+    knobs: Knobs = field(default_factory=Knobs)
 
 
 @dataclass(frozen=True)

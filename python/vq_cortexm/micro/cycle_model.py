@@ -116,8 +116,10 @@ def plugin_arguments(
     layer_functions: Sequence[str],
     models_cycles: bool = True,
     timing: Timing = DEFAULT_TIMING,
+    instruction_limit: int | None = None,
 ) -> str:
-    """QEMU's `-plugin` argument for counting `elf`; `,out=FILE` has to follow it.
+    """QEMU's `-plugin` argument for counting `elf`; `,out=FILE` has to follow it. The emulator
+    fails after `instruction_limit` instructions since reset.
 
     `layer_functions` are C symbols, in any order. All functions are named in the argument, which
     Linux limits to 128 KB: some 2000 functions. UsageError: `elf` lacks one.
@@ -134,6 +136,7 @@ def plugin_arguments(
         f"cycles={int(models_cycles)}",
         f"p={timing.branch_refill}",
         f"ws={timing.flash_wait_states}",
+        *([f"limit={instruction_limit}"] if instruction_limit else []),
     ]
     layers = set(layer_functions)
     # of the names of one address the last stays: a layer's

@@ -44,12 +44,14 @@ def run_on_board(
     poison: bool = False,
     timing: Timing = DEFAULT_TIMING,
     thresholds: Sequence[int] = (),
+    instruction_limit: int | None = None,
 ) -> DeviceRun:
     """Builds the model in `model_dir` for `board` and runs all samples.
 
     `layer_functions` are the C symbols of the layers, in the order in which they run. With `poison`
     a debug build checks every layer's use of memory, and nothing is measured: RunError says which
-    step fails. `thresholds`, where there are any, are set first: all that the model has.
+    step fails. `thresholds`, where there are any, are set first: all that the model has. After
+    `instruction_limit` instructions in all the emulator fails with a DeviceError.
     """
     if board.emulation == "host":
         model = HostModel(build_host_library(model_dir, build_dir, poison=poison), app.io)
@@ -64,6 +66,7 @@ def run_on_board(
             layer_functions=layer_functions,
             models_cycles=board.core.models_cycles,
             timing=timing,
+            instruction_limit=instruction_limit,
         )
     run = run_firmware(
         firmware.elf,

@@ -24,7 +24,7 @@ from ..op.bc_net import BcNetAttrs
 from ..op.registry import attributes, make_call
 from ..op.requantize import RequantizeAttrs
 from .composed import nets_of, policy_of
-from .lower_to_tir import REALISATIONS
+from .lower_to_tir import REALISATIONS, SCHEDULES
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.LowerBCNet")
@@ -33,8 +33,8 @@ class LowerBCNet:
 
     The attribute `vq.confidence` of `main` has the test that decides.
 
-    Layers and what is known of them by name (`vq.realisations`, `vq.removed`) have the name of
-    their net in front: `fast_conv`, `accurate_conv`.
+    Layers and what is known of them by name (`vq.realisations`, `vq.schedules`, `vq.removed`) have
+    the name of their net in front: `fast_conv`, `accurate_conv`.
     """
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
@@ -92,17 +92,18 @@ def _inline(builder: Any, net: str, function: Expr, x: Expr) -> Expr:
 
 def _facts(nets: dict[str, Expr]) -> dict[str, Any]:
     """The nets' attributes by layer as those of one function."""
-    realisations: dict[str, str] = {}
+    chosen: dict[str, dict[str, Any]] = {REALISATIONS: {}, SCHEDULES: {}}
     removed: dict[str, Any] = {"layers": {}, "macs_before": 0, "macs_after": 0}
     for net, function in nets.items():
-        chosen = json.loads(str(function.attrs.get(REALISATIONS, "{}")))
-        realisations |= {f"{net}_{layer}": name for layer, name in chosen.items()}
+        for attribute, of_all in chosen.items():
+            own = json.loads(str(function.attrs.get(attribute, "{}")))
+            of_all |= {f"{net}_{layer}": value for layer, value in own.items()}
         lost = function.attrs.get("vq.removed")
         if lost is not None:
             removed["layers"] |= {f"{net}_{layer}": n for layer, n in lost["layers"].items()}
             for key in ("macs_before", "macs_after"):
                 removed[key] += int(lost[key])
-    return {REALISATIONS: json.dumps(realisations), "vq.removed": removed}
+    return {**{name: json.dumps(own) for name, own in chosen.items()}, "vq.removed": removed}
 
 
 __all__ = ["LowerBCNet", "lower_bc_net"]

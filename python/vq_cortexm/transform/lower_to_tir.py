@@ -31,6 +31,7 @@ from ..compat import (
 )
 from ..kernels import KERNELS, realise
 from ..kernels.access_order import orders_to_json
+from ..kernels.knobs import Knobs, Schedule
 from ..kernels.layer import Layer, TensorSpec
 from ..nary.encoding import Realisation
 from ..op.registry import attributes, count_macs
@@ -40,8 +41,8 @@ from .free_concats import free_concats
 
 Objective = Literal["size", "balanced", "speed"]
 DEFAULT_OBJECTIVE: Objective = "balanced"
-REALISATIONS, OBJECTIVE = "vq.realisations", "vq.objective"
-"""The attributes of `main` that say how weights are stored, and what for."""
+REALISATIONS, OBJECTIVE, SCHEDULES = "vq.realisations", "vq.objective", "vq.schedules"
+"""The attributes of `main` that say how weights are stored, what for, and how kernels are made."""
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.LowerToTIR")
@@ -54,12 +55,14 @@ class LowerToTIR:
         self.core = core
         self.overlap = overlap
         self.realisations: dict[str, Realisation] = {}
+        self.schedules: dict[str, Schedule] = {}
         self.compact = False
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The lowered module."""
         function = module["main"]
-        self.realisations = realisations(module)
+        self.realisations = realisations(function)
+        self.schedules = schedules(function)
         self.compact = built_for(module) == "size"
         builder = relax.BlockBuilder()
         lowering = _Lowering(builder, self, free_concats(function))
@@ -83,6 +86,7 @@ def layer_of(
     overlap: bool = False,
     realisation: Realisation = "plain",
     compact: bool = False,
+    schedule: Schedule | None = None,
 ) -> Layer:
     """What the kernels need to know of a `vq.*` call."""
     tensors = [arg for arg in call.args if not is_constant(arg)]
@@ -96,13 +100,22 @@ def layer_of(
         overlap,
         realisation,
         compact,
+        Knobs(schedule or {}),
     )
 
 
-def realisations(module: IRModule) -> dict[str, Realisation]:
+def realisations(function: Expr) -> dict[str, Realisation]:
     """By layer, as `SelectRealisation` chose; layers that are not in it are plain."""
-    attrs = module["main"].attrs or {}
-    return dict(json.loads(str(attrs[REALISATIONS]))) if REALISATIONS in attrs else {}
+    return _by_layer(function, REALISATIONS)
+
+
+def schedules(function: Expr) -> dict[str, Schedule]:
+    """By layer, as `SelectSchedule` chose; the kernels of others decide by themselves."""
+    return _by_layer(function, SCHEDULES)
+
+
+def _by_layer(function: Expr, attribute: str) -> dict[str, Any]:
+    return dict(json.loads(str((function.attrs or {}).get(attribute, "{}"))))
 
 
 def built_for(module: IRModule) -> Objective:
@@ -142,7 +155,8 @@ class _Lowering:
         """The call of the layer's kernel."""
         name, options = op_name(value), self.options
         realisation = options.realisations.get(str(var.name), "plain")
-        layer = layer_of(value, options.overlap, realisation, options.compact)
+        schedule = options.schedules.get(str(var.name))
+        layer = layer_of(value, options.overlap, realisation, options.compact, schedule)
         kernel = realise(layer, options.core)
         micro = [routine.to_json() for routine in kernel.micro]
         function = kernel.function.with_attrs(

@@ -16,6 +16,7 @@ from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .pack_binary import PackBinary
 from .remove_constant_channels import RemoveConstantChannels
 from .select_realisation import SelectRealisation
+from .select_schedule import ChooseSchedule, SelectSchedule
 from .virtual_quantize import VirtualQuantize
 from .vq_config import VirtualQuantizeConfig
 
@@ -38,9 +39,15 @@ def fold_pipeline(
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 
-def select_pipeline(core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> Any:
-    """`vq.*` form → the same, with how each layer's weights are stored for `core`."""
-    return tvm.ir.transform.Sequential([SelectRealisation(core, objective)], name="vq.select")
+def select_pipeline(
+    core: Core,
+    objective: Objective = DEFAULT_OBJECTIVE,
+    choose: ChooseSchedule = lambda _layer: {},
+) -> Any:
+    """`vq.*` form → the same, with how each layer's weights are stored for `core`, and how its
+    kernel is made."""
+    passes = [SelectRealisation(core, objective), SelectSchedule(choose)]
+    return tvm.ir.transform.Sequential(passes, name="vq.select")
 
 
 def lower_pipeline(core: Core, overlap: bool = False) -> Any:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tvm
@@ -26,14 +26,14 @@ from ..codegen.micro_kernel import code_bytes
 from ..compat import Expr, IRModule, op_name, shape_of
 from ..errors import UsageError
 from ..kernels import realise
-from ..kernels.layer import Kernel
+from ..kernels.layer import Kernel, Layer
 from ..nary.encoding import Realisation, possible_realisations
 from ..op.registry import count_macs
 from ..target import Core
 from .channels import bindings_of
 from .composed import nets_of, with_nets
 from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
-from .virtual_quantize import CHANNEL_AXES, layer_weights, virtual_quantization
+from .virtual_quantize import CHANNEL_AXES, virtual_quantization
 from .vq_config import VirtualQuantizeConfig
 
 _PRODUCT_CYCLES = {"fours": 1.075, "twos": 0.97, "dense": 1.3, "dense_nested": 1.4}
@@ -100,15 +100,23 @@ class SelectRealisation:
         return with_nets(module, {**done, "main": main})
 
 
+def possible_layers(layer: Layer, core: Core) -> list[Layer]:
+    """The layer, plain, and with each other way to store its weights that a kernel has."""
+    if layer.op not in CHANNEL_AXES:
+        return [layer]
+    stored = (replace(layer, realisation=n) for n in possible_realisations(layer.constants[0]))
+    return [layer, *(one for one in stored if _is_stored(one, core))]
+
+
+def _is_stored(layer: Layer, core: Core) -> bool:
+    return realise(layer, core).weights.realisation == layer.realisation
+
+
 def _choices(call: Expr, core: Core, compact: bool) -> list[_Choice]:
     """Plain first."""
     macs, pixels = count_macs(call), math.prod(shape_of(call)[:-1])
-    kernels = [realise(layer_of(call, compact=compact), core)]
-    for name in possible_realisations(layer_weights(call).weight):
-        kernel = realise(layer_of(call, realisation=name, compact=compact), core)
-        if kernel.weights.realisation == name:
-            kernels.append(kernel)
-    return [_choice(kernel, macs, pixels) for kernel in kernels]
+    layers = possible_layers(layer_of(call, compact=compact), core)
+    return [_choice(realise(layer, core), macs, pixels) for layer in layers]
 
 
 def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]) -> list[_Choice]:

@@ -37,12 +37,12 @@ tvmgen_tiny_classifier_widen_depth10_from10_to10_natural_aligned_to:
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -370,7 +370,7 @@ tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightsp
     bgt 1b
     add sp, #56
     pop {r4-r11, pc}
-    .size tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)

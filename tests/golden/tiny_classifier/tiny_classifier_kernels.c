@@ -21,7 +21,7 @@ void tvmgen_tiny_classifier_widen_depth10_from10_to10_natural_aligned_to(int16_t
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 5 channels of neighbouring pixels, from windows of 3 x 6 halfwords. */
-void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
+void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
 {
     const int16_t *const rows[3] = {row0, row1, row2};
     const int32_t layer = *stream++;

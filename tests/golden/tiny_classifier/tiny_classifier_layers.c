@@ -15,7 +15,7 @@ void tvmgen_tiny_classifier_conv(const int8_t *x, const int32_t *restrict w, int
             const int32_t slot = (p % 3) * 10;
             tvmgen_tiny_classifier_widen_depth10_from10_to10_natural_aligned_to(&rows[slot], &x[r * 10], 1);
         }
-        tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3(&y[oh * 10], &w[0], 2, &rows[(first % 3) * 10], &rows[((first + 1) % 3) * 10], &rows[((first + 2) % 3) * 10]);
+        tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3(&y[oh * 10], &w[0], 2, &rows[(first % 3) * 10], &rows[((first + 1) % 3) * 10], &rows[((first + 2) % 3) * 10]);
     }
 }
 

@@ -12,7 +12,7 @@ void tvmgen_tiny_classifier_dense1(const int8_t *restrict x, const int32_t *rest
 void tvmgen_tiny_classifier_softmax1(const int8_t *restrict x, const int32_t *restrict exponentials,
     int8_t *restrict y);
 void tvmgen_tiny_classifier_widen_depth10_from10_to10_natural_aligned_to(int16_t *wide, const int8_t *x, int32_t items);
-void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2);
+void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2);
 void tvmgen_tiny_classifier_dense_unroll4_full_tail3_roundingsingle(
     int8_t *y, const int8_t *x, const int32_t *stream, int32_t inputs, int32_t outputs);
 

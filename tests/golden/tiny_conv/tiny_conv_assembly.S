@@ -29,12 +29,12 @@ tvmgen_tiny_conv_widen_depth3_from3_to4_natural_aligned_to:
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -564,7 +564,7 @@ tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_r
     bgt 1b
     add sp, #56
     pop {r4-r11, pc}
-    .size tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)

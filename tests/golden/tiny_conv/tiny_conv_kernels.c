@@ -21,7 +21,7 @@ void tvmgen_tiny_conv_widen_depth3_from3_to4_natural_aligned_to(int16_t *wide, c
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 6 channels of neighbouring pixels, from windows of 3 x 12 halfwords. */
-void tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
+void tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2)
 {
     const int16_t *const rows[3] = {row0, row1, row2};
     const int32_t layer = *stream++;

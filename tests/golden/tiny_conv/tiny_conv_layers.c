@@ -25,7 +25,7 @@ void tvmgen_tiny_conv_conv(const int8_t *x, const int32_t *restrict w, int8_t *y
                 }
             }
         }
-        tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3(&y[oh * 36], &w[0], 6, &rows[(first % 3) * 32], &rows[((first + 1) % 3) * 32], &rows[((first + 2) % 3) * 32]);
+        tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3(&y[oh * 36], &w[0], 6, &rows[(first % 3) * 32], &rows[((first + 1) % 3) * 32], &rows[((first + 2) % 3) * 32]);
     }
 }
 

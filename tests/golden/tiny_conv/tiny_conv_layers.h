@@ -9,7 +9,7 @@ void tvmgen_tiny_conv_conv(const int8_t *x, const int32_t *restrict w, int8_t *y
     int16_t *restrict rows);
 void tvmgen_tiny_conv_pool(const int8_t *restrict x, int8_t *restrict y);
 void tvmgen_tiny_conv_widen_depth3_from3_to4_natural_aligned_to(int16_t *wide, const int8_t *x, int32_t items);
-void tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2);
+void tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0, const int16_t *row1, const int16_t *row2);
 void tvmgen_tiny_conv_max_pool_rows2_columns2_channels6_pitch36_step12(int8_t *y, const int8_t *x, int32_t pixels);
 
 extern const int32_t tvmgen_tiny_conv_conv_w[67];

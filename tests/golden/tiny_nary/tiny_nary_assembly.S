@@ -241,12 +241,12 @@ tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip214751
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -676,16 +676,16 @@ tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weig
     bgt 1b
     add sp, #48
     pop {r4-r11, pc}
-    .size tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -1111,7 +1111,7 @@ tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weig
     bgt 1b
     add sp, #48
     pop {r4-r11, pc}
-    .size tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
@@ -1145,12 +1145,12 @@ tvmgen_tiny_nary_widen_depth11_from11_to12_aligned_to:
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -1328,16 +1328,16 @@ tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weigh
     bgt 1b
     add sp, #48
     pop {r4-r11, pc}
-    .size tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -1461,7 +1461,7 @@ tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weigh
     bgt 1b
     add sp, #48
     pop {r4-r11, pc}
-    .size tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)

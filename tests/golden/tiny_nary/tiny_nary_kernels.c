@@ -77,7 +77,7 @@ void tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 4 channels of neighbouring pixels, from windows of 1 x 48 halfwords. */
-void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;
@@ -121,7 +121,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 3 channels of neighbouring pixels, from windows of 1 x 48 halfwords. */
-void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;
@@ -183,7 +183,7 @@ void tvmgen_tiny_nary_widen_depth11_from11_to12_aligned_to(int16_t *wide, const 
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 4 channels of neighbouring pixels, from windows of 1 x 12 halfwords. */
-void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;
@@ -227,7 +227,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 2 channels of neighbouring pixels, from windows of 1 x 12 halfwords. */
-void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;

@@ -44,7 +44,7 @@ void tvmgen_tiny_nary_spatial(const int8_t *x, const int32_t *restrict raw,
             for (int32_t i = 0; i < 4; ++i) {
                 tile[i + 56] = raw[((tile_index * 8) + i) + 5];
             }
-            tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3(&y[(top * 77) + (tile_index * 4)], &tile[3], count * 7, &patches[0]);
+            tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3(&y[(top * 77) + (tile_index * 4)], &tile[3], count * 7, &patches[0]);
         }
         tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[2], &weights0[40], 6);
         tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[8], &weights1[12], 6);
@@ -55,7 +55,7 @@ void tvmgen_tiny_nary_spatial(const int8_t *x, const int32_t *restrict raw,
         for (int32_t i = 0; i < 4; ++i) {
             tile[i + 56] = raw[i + 21];
         }
-        tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3(&y[(top * 77) + 8], &tile[3], count * 7, &patches[0]);
+        tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3(&y[(top * 77) + 8], &tile[3], count * 7, &patches[0]);
     }
 }
 
@@ -75,7 +75,7 @@ void tvmgen_tiny_nary_pointwise(const int8_t *x, const int32_t *restrict raw,
         for (int32_t i = 0; i < 4; ++i) {
             tile[i + 20] = raw[((tile_index * 8) + i) + 5];
         }
-        tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3(&y[tile_index * 4], &tile[3], 49, &pixels[0]);
+        tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3(&y[tile_index * 4], &tile[3], 49, &pixels[0]);
     }
     tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(&tile[5], &weights0[36], 1);
     tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(&tile[4], &weights1[10], 2);
@@ -86,7 +86,7 @@ void tvmgen_tiny_nary_pointwise(const int8_t *x, const int32_t *restrict raw,
     for (int32_t i = 0; i < 2; ++i) {
         tile[i + 14] = raw[i + 59];
     }
-    tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3(&y[28], &tile[5], 49, &pixels[0]);
+    tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3(&y[28], &tile[5], 49, &pixels[0]);
 }
 
 /* depthwise */

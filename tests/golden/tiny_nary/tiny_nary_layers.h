@@ -21,11 +21,11 @@ void tvmgen_tiny_nary_widen_depth35_from35_to35_natural(int16_t *wide, const int
 void tvmgen_tiny_nary_copy_segments_words8_from5_to48(int16_t *patches, const int16_t *row, int32_t segments);
 void tvmgen_tiny_nary_decode_radix_base11_digits9_bits32_low1_lanes16_step1_add0_flip0(int32_t *words, const int32_t *fractions, int32_t groups);
 void tvmgen_tiny_nary_decode_fields_low1_merge_lanes16_step1_add1979086326_flip2147516416(int32_t *words, const int32_t *fields, int32_t blocks);
-void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
-void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
+void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
+void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
 void tvmgen_tiny_nary_widen_depth11_from11_to12_aligned_to(int16_t *wide, const int8_t *x, int32_t items);
-void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
-void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
+void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
+void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
 void tvmgen_tiny_nary_depthwise_gather_group4_width7_x_row210_x_pixel30_pitch10_odd(int16_t *rows, const int8_t *x, int32_t count);
 void tvmgen_tiny_nary_depthwise_3x3_columns4_row_stride2_column_stride2_x_row80_x_channel20_y_row120_y_column30_roundingsingle_shift3_unroll2(int8_t *y, const int16_t *x, const int32_t *stream, int32_t channels, int32_t rows, int32_t layer);
 void tvmgen_tiny_nary_depthwise_fill_valuem3(int16_t *rows, int32_t eights);

@@ -26,12 +26,12 @@ tvmgen_tiny_residual_widen_depth4_from4_to4_aligned_from_aligned_to:
 #endif
 
 #if defined(__ARM_FEATURE_DSP)
-    .section .text.tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3, "ax", %progbits
+    .section .text.tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3, "ax", %progbits
     .balign 4
-    .global tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3
-    .type tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3, %function
+    .global tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3
+    .type tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3, %function
     .thumb_func
-tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3:
+tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3:
 @ r0: y, r1: stream, r2: pixels, r3 and the stack: the windows' sums, with fours, and where the first
 @ window starts in each row.
 @ Two pixels by two pairs of channels at a time:
@@ -152,7 +152,7 @@ tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspai
     bgt 1b
     add sp, #48
     pop {r4-r11, pc}
-    .size tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3
+    .size tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3, . - tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3
 #endif
 
 #if defined(__ARM_FEATURE_DSP)

@@ -24,7 +24,7 @@ void tvmgen_tiny_residual_widen_depth4_from4_to4_aligned_from_aligned_to(int16_t
 
 #if !(defined(__ARM_FEATURE_DSP))
 /* 4 channels of neighbouring pixels, from windows of 1 x 4 halfwords. */
-void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
+void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0)
 {
     const int16_t *const rows[1] = {row0};
     const int32_t layer = *stream++;

@@ -8,7 +8,7 @@ void tvmgen_tiny_residual_first(const int8_t *restrict x, const int32_t *restric
     int8_t *restrict y, int16_t *restrict pixels)
 {
     tvmgen_tiny_residual_widen_depth4_from4_to4_aligned_from_aligned_to(&pixels[0], &x[0], 25);
-    tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3(&y[0], &w[0], 25, &pixels[0]);
+    tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3(&y[0], &w[0], 25, &pixels[0]);
 }
 
 /* depthwise */

@@ -13,7 +13,7 @@ void tvmgen_tiny_residual_sum(const int8_t *restrict a, const int8_t *restrict b
     const int32_t *restrict constants, int8_t *restrict y);
 void tvmgen_tiny_residual_mean(const int8_t *x, int8_t *y, int32_t *restrict sums);
 void tvmgen_tiny_residual_widen_depth4_from4_to4_aligned_from_aligned_to(int16_t *wide, const int8_t *x, int32_t items);
-void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll36_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
+void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weightspairs_roundingsingle_shift3(int8_t *y, const int32_t *stream, int32_t pixels, const int16_t *row0);
 void tvmgen_tiny_residual_depthwise_gather_group4_width5_x_row20_x_pixel4_pitch8_odd(int16_t *rows, const int8_t *x, int32_t count);
 void tvmgen_tiny_residual_depthwise_3x3_columns5_row_stride1_column_stride1_x_row64_x_channel16_y_row20_y_column4_roundingsingle_shift3_odd_unroll2(int8_t *y, const int16_t *x, const int32_t *stream, int32_t channels, int32_t rows, int32_t layer);
 void tvmgen_tiny_residual_depthwise_fill_value5(int16_t *rows, int32_t eights);

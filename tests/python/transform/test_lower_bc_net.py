@@ -49,7 +49,7 @@ def test_facts_of_layers_have_the_nets_name() -> None:
     selected = select_pipeline(target.CORES["cortex-m4"], "size")(module)
     lowered = LowerBCNet()(selected)
     layers = [f"{net}_{n}" for net in ("fast", "accurate") for n in NET if n != "flat"]
-    assert list(realisations(lowered)) == layers
+    assert list(realisations(lowered["main"])) == layers
     attrs = lowered["main"].attrs
     before = [int(selected[n].attrs["vq.removed"]["macs_before"]) for n in ("fast", "accurate")]
     assert int(attrs["vq.removed"]["macs_before"]) == sum(before) > 0

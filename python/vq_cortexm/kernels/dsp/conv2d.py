@@ -20,6 +20,11 @@ from .conv_weights import pack_weights
 from .finish import finish
 from .windows import Window
 
+_WAYS: dict[str, ModuleType] = {
+    "pixels": conv_pixels,
+    "segments": conv_segments,
+    "patches": conv_patches,
+}
 _LARGEST_OFFSET = 4094
 """Bytes that an address of a load reaches from its base."""
 _STEP_CYCLES, _TILE_CYCLES, _SEGMENT_CYCLES = 15, 50, 8
@@ -37,10 +42,12 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     weight, bias, _ = layer.constants
     if attrs.groups > 1 or attrs.dilation[1] > 1 < weight.shape[2]:
         return None
-    way = _way(layer)
-    window = way.window(layer, 2)
-    if max(2 * window.pixel + 8, weight.shape[0]) > _LARGEST_OFFSET:
+    own, others = _way(layer), [name for name, way in _WAYS.items() if way.fits(layer)]
+    names = [name for name in others if _in_reach(_WAYS[name].window(layer, 2), weight.shape[0])]
+    if own not in names:
         return None
+    way = _WAYS[str(layer.knobs.choose("layout", own, names))]
+    window = way.window(layer, 2)
     bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     arranged = window.arrange(weight)
     bounds = accumulator_bounds(arranged, bias, layer.inputs[0].dtype)
@@ -60,24 +67,26 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     return kernel
 
 
-def _way(layer: Layer) -> ModuleType:
+def _in_reach(window: Window, channels: int) -> bool:
+    """Whether all that a routine loads and stores lies near enough to its pointers."""
+    return max(2 * window.pixel + 8, channels) <= _LARGEST_OFFSET
+
+
+def _way(layer: Layer) -> str:
     """The layout that takes the fewest cycles, by count."""
     attrs: Conv2dAttrs = layer.attrs
     weight = layer.constants[0]
     if weight.shape[1] == weight.shape[2] == 1 and not any(attrs.padding):
-        return conv_pixels
+        return "pixels"
     if not conv_patches.fits(layer):
-        return conv_segments
+        return "segments"
     rows, columns = layer.output.shape[1:3]
     segments, patch = conv_segments.window(layer, 2), conv_patches.window(layer, 2)
     direct = rows * -(-columns // 2) * _tiles_cycles(segments, weight.shape[0])
     pairs = -(-rows * columns // 2)
     copies = 2 * weight.shape[1] * _SEGMENT_CYCLES + 2 * patch.steps
-    return (
-        conv_patches
-        if pairs * (_tiles_cycles(patch, weight.shape[0]) + copies) < direct
-        else (conv_segments)
-    )
+    patches = pairs * (_tiles_cycles(patch, weight.shape[0]) + copies)
+    return "patches" if patches < direct else "segments"
 
 
 def _tiles_cycles(window: Window, channels: int) -> float:

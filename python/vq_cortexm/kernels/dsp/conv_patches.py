@@ -20,7 +20,8 @@ from .window_sums import call_over_pixels, window_sums
 from .windows import Window, filled, row_segment, widened_rows
 
 _LARGEST_BYTES = 2048
-"""Of the patches of a group of rows."""
+"""Of the patches of a group of rows; schedules choose from"""
+_GROUPS = (1, 2, 3, 4)
 
 
 def window(layer: Layer, multiple: int) -> Window:
@@ -35,9 +36,7 @@ def window(layer: Layer, multiple: int) -> Window:
 
 def fits(layer: Layer) -> bool:
     """Whether the patches of a group of rows are not too large."""
-    return 2 * _rows_of_group(layer) * layer.output.shape[2] * window(layer, 4).pixel <= (
-        _LARGEST_BYTES
-    )
+    return _patches_bytes(layer, _own_group(layer)) <= _LARGEST_BYTES
 
 
 def has_sums(layer: Layer) -> bool:
@@ -50,7 +49,9 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
     attrs: Conv2dAttrs = layer.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
     kernel_height = layer.constants[0].shape[1]
-    columns, group = y_shape[2], _rows_of_group(layer)
+    groups_of = (n for n in _GROUPS if n <= y_shape[1])
+    fitting = [n for n in groups_of if _patches_bytes(layer, n) <= _LARGEST_BYTES]
+    columns, group = y_shape[2], layer.knobs.number("rows", _own_group(layer), fitting)
     words = len(filled(_without_gaps(layer), 2)) // 2
     pixel = attrs.strides[1] * x_shape[3]
     make_rows = widened_rows(layer, pixel, (columns - 1) * pixel + 2 * words)
@@ -92,5 +93,11 @@ def _without_gaps(layer: Layer) -> list[int]:
     return [i for i in order if i >= 0]
 
 
-def _rows_of_group(layer: Layer) -> int:
+def _own_group(layer: Layer) -> int:
+    """Rows with an even number of pixels together."""
     return 1 + layer.output.shape[2] % 2
+
+
+def _patches_bytes(layer: Layer, rows: int) -> int:
+    """Of so many output rows."""
+    return 2 * rows * layer.output.shape[2] * window(layer, 4).pixel

@@ -18,12 +18,21 @@ from .windows import Window, filled
 _TILE_BYTES = 1024
 """Of widened pixels, unless two pixels take more; and where weights are decoded for each tile:"""
 _DECODED_TILE_BYTES = 4096
+_LARGEST_TILE_BYTES = 8192
+"""That a schedule can ask for, in pixels:"""
+_TILES = (2, 4, 8, 16, 32, 64, 128)
 
 
 def window(layer: Layer, multiple: int) -> Window:
     """A window is a pixel."""
     order = filled(in_fours(layer.constants[0].shape[3]), multiple)
     return Window(1, order, len(order))
+
+
+def fits(layer: Layer) -> bool:
+    """Whether a window is one pixel, and all of them lie in the image."""
+    weight = layer.constants[0]
+    return bool(weight.shape[1] == weight.shape[2] == 1 and not any(layer.attrs.padding))
 
 
 def has_sums(_layer: Layer) -> bool:
@@ -43,7 +52,9 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
     depth, channels, pixels = x_shape[3], y_shape[3], y_shape[2]
     step = attrs.strides[1] * depth
     most = _DECODED_TILE_BYTES if tiles.is_decoded else _TILE_BYTES
-    tile = min(pixels, max(2, most // (2 * window.pixel) // 2 * 2))
+    most_pixels = max(2, _LARGEST_TILE_BYTES // (2 * window.pixel))
+    own = min(pixels, max(2, most // (2 * window.pixel) // 2 * 2))
+    tile = layer.knobs.number("tile", own, [n for n in _TILES if n < min(pixels, most_pixels)])
     runs = -(-pixels // tile)
     backwards = attrs.strides == (1, 1) and channels > depth
     widen = widening(layer.inputs[0].dtype, depth, step, window.pixel, natural=False)

@@ -17,9 +17,11 @@ from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch, store
 from .window_sums import window_sums
 from .windows import WidenedRows, Window, filled, row_segment, rows_of_band, widened_rows
 
-_DECODED_PIXELS, _DECODED_ROWS_BYTES = 64, 8192
-"""For how many pixels a tile of weights is decoded once, and how large the ring may become for
-that."""
+_DECODED_PIXELS = 64
+"""For how many pixels a tile of weights is decoded once."""
+_LARGEST_RING_BYTES = 8192
+"""How large the ring may become for several output rows at once; schedules choose from"""
+_BANDS = (1, 2, 3, 4, 6, 8)
 
 
 def window(layer: Layer, multiple: int) -> Window:
@@ -27,6 +29,11 @@ def window(layer: Layer, multiple: int) -> Window:
     weight = layer.constants[0]
     order, pixel = row_segment(weight, layer.attrs)
     return Window(weight.shape[1], filled(order, multiple), pixel)
+
+
+def fits(_layer: Layer) -> bool:
+    """Whether it takes the layer."""
+    return True
 
 
 def has_sums(_layer: Layer) -> bool:
@@ -40,7 +47,8 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
     attrs: Conv2dAttrs = layer.attrs
     x_shape, y_shape = layer.inputs[0].shape, layer.output.shape
     pixels = y_shape[2] + y_shape[2] % 2
-    band = _band(layer, window) if tiles.is_decoded else 1
+    fitting = [rows for rows in _BANDS if _fits(layer, window, rows)]
+    band = layer.knobs.number("rows", _band(layer, window) if tiles.is_decoded else 1, fitting)
     last_read = (pixels - 1) * window.pixel + 2 * window.steps
     make_rows = widened_rows(layer, window.pixel, last_read, band)
     summing = _summing(layer, window, tiles)
@@ -78,18 +86,20 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
 
 def _band(layer: Layer, window: Window) -> int:
     """Output rows for which a tile of weights is decoded once."""
+    band = 1
+    while band * layer.output.shape[2] < _DECODED_PIXELS and _fits(layer, window, band + 1):
+        band += 1
+    return band
+
+
+def _fits(layer: Layer, window: Window, band: int) -> bool:
+    """Whether there are so many output rows, and the ring of their inputs is not too large."""
     _, _, width, _ = layer.inputs[0].shape
     attrs: Conv2dAttrs = layer.attrs
     padded = width + attrs.padding[1] + attrs.padding[3]
     row_bytes = 2 * padded * window.pixel // attrs.strides[1]
-    band = 1
-    while (
-        band < layer.output.shape[1]
-        and band * layer.output.shape[2] < _DECODED_PIXELS
-        and rows_of_band(layer, band + 1) * row_bytes <= _DECODED_ROWS_BYTES
-    ):
-        band += 1
-    return band
+    ring_bytes = rows_of_band(layer, band) * row_bytes
+    return band <= layer.output.shape[1] and (band == 1 or ring_bytes <= _LARGEST_RING_BYTES)
 
 
 def _summing(layer: Layer, window: Window, tiles: Tiles) -> MicroKernel | None:

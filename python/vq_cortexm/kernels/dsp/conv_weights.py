@@ -25,6 +25,8 @@ from .windows import Window
 
 UNROLL, UNROLL_COMPACT = 36, 8
 """Steps of two inputs in straight code: 2 KB with a full tile; of compact layers."""
+_UNROLLS = (4, 8, 12, 18, 24, 36, 54, 72)
+"""Those that a schedule can ask for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +82,17 @@ def pack_weights(
             return _twos(layer, way.window(layer, 4), bias, ending)
         if fours.fits_fours(arranged, *bounds) and abs(ending.layer) < LARGEST_LAYER:
             words = fours.pack_fours(arranged, bias, ending.constants, window.gaps)
-            routine = _Routine(window, ending, _unroll(layer))
+            routine = _Routine(window, ending, _unroll(layer, window))
             return window, routine.nested(words, len(weight), {"weights": "fours"})
-    form, name = (pairs, "pairs") if pairs.fits_pairs(arranged, *bounds) else (singles, "singles")
+    forms = ["pairs", "singles"] if pairs.fits_pairs(arranged, *bounds) else ["singles"]
+    name = layer.knobs.choose("weights", forms[0], forms[1:])
+    form = pairs if name == "pairs" else singles
     if form is singles:
         window = way.window(layer, 4)
         arranged = window.arrange(weight)
     tiles = form.tiles(arranged, bias, ending.constants)
     stream = Stream([ending.layer], tiles, len(weight), pairs.TILE, form.LANES)
-    routine, channels = _Routine(window, ending, _unroll(layer)), len(weight)
+    routine, channels = _Routine(window, ending, _unroll(layer, window)), len(weight)
     parameters: dict[str, Parameter] = {"weights": name}
     if layer.realisation not in ENCODED:
         micro = routine.micro(channels, channels, parameters)
@@ -99,8 +103,16 @@ def pack_weights(
     return window, DecodedTiles(stream, layer.realisation, full, of_rest)
 
 
-def _unroll(layer: Layer) -> int:
-    return UNROLL_COMPACT if layer.compact else UNROLL
+def _unroll(layer: Layer, window: Window) -> int:
+    """Of the values that give equal code the least stands for all."""
+    code = {_passes(window, unroll): unroll for unroll in reversed(_UNROLLS)}
+    own = code[_passes(window, UNROLL_COMPACT if layer.compact else UNROLL)]
+    return layer.knobs.number("unroll", own, sorted(code.values()))
+
+
+def _passes(window: Window, unroll: int) -> int:
+    """Of the loop along a segment; 0 where all segments are straight code."""
+    return 0 if window.rows * window.steps <= unroll else -(-window.steps // unroll)
 
 
 def _twos(
@@ -109,10 +121,11 @@ def _twos(
     arranged = window.arrange(layer.constants[0])
     start = twos.start(layer.inputs[0].dtype)
     chunk = twos.chunk_inputs(arranged, window.rows) // 2
+    unroll = _unroll(layer, window)
     starts = 1
     if chunk < window.rows * window.steps:
         # once more than sums are flushed
-        starts += window.rows * -(-window.steps // min(_unroll(layer), chunk))
+        starts += window.rows * -(-window.steps // min(unroll, chunk))
     excess = start * starts
     words = twos.pack_twos(arranged, bias, ending.constants, window.gaps, excess)
     parameters: dict[str, Parameter] = {
@@ -121,5 +134,5 @@ def _twos(
         "start": start,
         "excess": excess,
     }
-    routine = _Routine(window, ending, _unroll(layer))
+    routine = _Routine(window, ending, unroll)
     return window, routine.nested(words, len(arranged), parameters)

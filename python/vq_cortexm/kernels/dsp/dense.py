@@ -32,7 +32,8 @@ from .pairs import LANES, TILE, arrange, fits_pairs, in_fours, tiles
 from .twos import fits_twos
 
 _LARGE = 1 << 13
-"""Weights from which code is unrolled further."""
+"""Weights from which code is unrolled further; schedules choose from"""
+_UNROLLS = (4, 8, 16, 32)
 
 
 def dense(layer: Layer) -> Kernel | None:
@@ -57,15 +58,18 @@ def dense(layer: Layer) -> Kernel | None:
     raised = (bounds[0] << bits, bounds[1] << bits)
     if end is None or layer.realisation == "nested" or not fits_pairs(weight << bits, *raised):
         return convolve(*as_pointwise(layer))
+    if layer.knobs.choose("routine", "dense", ["conv_rows"]) == "conv_rows":
+        return convolve(*as_pointwise(layer))
     weight, bias = weight << bits, bias << bits
     stream, shared = _stream(weight, bias, end)
     unsigned = layer.inputs[0].dtype == "uint8"
+    unroll = layer.knobs.number("unroll", 16 if weight.size >= _LARGE else 4, _UNROLLS)
 
     def routine(channels: int) -> MicroKernel:
         return MicroKernel(
             "dense",
             {
-                "unroll": 16 if weight.size >= _LARGE else 4,
+                "unroll": unroll,
                 "full": channels >= TILE - 1,
                 "tail": channels % TILE,
                 "shared": shared,

@@ -30,8 +30,9 @@ from ..weights import accumulator_bounds
 from .depthwise_layout import FILLED, Image, Layout, choose_layout
 from .finish import Finish, finish
 
+_UNROLLS = (1, 2, 3, 4)
+"""Blocks of outputs in a pass of the loop along a row; by itself:"""
 _UNROLL = 2
-"""Blocks of outputs in a pass of the loop along a row."""
 
 
 def depthwise_conv2d(layer: Layer) -> Kernel | None:
@@ -178,7 +179,7 @@ def _routines(
     }
     if layout.is_3x3:
         family = "depthwise_3x3"
-        outputs |= {"odd": image.out_size[0] % 2 == 1, "unroll": _UNROLL}
+        outputs |= {"odd": image.out_size[0] % 2 == 1, "unroll": _unroll(layer, image.out_size[1])}
     else:
         family = "depthwise_any"
         outputs |= {
@@ -192,6 +193,17 @@ def _routines(
         MicroKernel("depthwise_fill", {"value": layer.attrs.x_zero_point}),
         MicroKernel(family, outputs),
     )
+
+
+def _unroll(layer: Layer, columns: int) -> int:
+    """Of the values that give equal code the least stands for all."""
+
+    def loops(unroll: int) -> tuple[int, ...]:
+        passes = (columns // side // unroll for side in (2, 4))
+        return tuple(n if n > 1 else 0 for n in passes)
+
+    code = {loops(unroll): unroll for unroll in reversed(_UNROLLS)}
+    return layer.knobs.number("unroll", code[loops(_UNROLL)], sorted(code.values()))
 
 
 def _group(parts: _Parts, first_x: Expr, first_y: Expr, channel: Expr, skipped: int) -> None:

@@ -22,6 +22,8 @@ _PLANE_BYTES = 5120
 _GROUP_BYTES = 1024
 """Several planes, or a strip, may take this much, or a share of the input:"""
 _SHARE = 5
+_PARTS = (2, 4)
+"""By which a schedule's limit may be smaller or larger."""
 _GATHERED = {1: 2.4, 2: 2.05, 4: 1.6}
 """Modelled cycles by which an element gets to scratch, with so many channels at once."""
 _MOVED, _CALLED = 1.5, 60
@@ -84,6 +86,11 @@ class Layout:
     image: Image
     group: int
     strip: int
+
+    @property
+    def name(self) -> str:
+        """As schedules have it."""
+        return f"{self.group}x{self.strip}{'t' if self.image.transposed else ''}"
 
     @property
     def pitch(self) -> int:
@@ -169,17 +176,28 @@ class Layout:
 
 
 def choose_layout(layer: Layer) -> Layout | None:
-    """The layout with the fewest cycles within the bytes that this module allows; None if the
-    routines reach none."""
+    """The layout that the schedule says, else that with the fewest cycles within the bytes that
+    this module allows; None if the routines reach none."""
     channels, outputs = layer.inputs[0].shape[3], layer.output.shape[3]
-    possible = [layout for layout in _layouts(layer) if layout.is_possible]
-    return min(possible, key=lambda layout: layout.cycles(channels, outputs), default=None)
-
-
-def _layouts(layer: Layer) -> Iterator[Layout]:
-    image = _image(layer)
-    _, height, width, channels = layer.inputs[0].shape
+    _, height, width, _ = layer.inputs[0].shape
     limit = min(_PLANE_BYTES, max(_GROUP_BYTES, height * width * channels // _SHARE))
+    possible = [layout for layout in _layouts(layer, limit) if layout.is_possible]
+    if not possible:
+        return None
+    own = min(possible, key=lambda layout: layout.cycles(channels, outputs))
+    limits = (limit, *(limit // part for part in _PARTS), *(limit * part for part in _PARTS))
+    others = {
+        layout.name: layout
+        for limit in limits
+        for layout in _layouts(layer, min(limit, _PLANE_BYTES))
+        if layout.is_possible
+    }
+    return others[str(layer.knobs.choose("layout", own.name, list(others)))]
+
+
+def _layouts(layer: Layer, limit: int) -> Iterator[Layout]:
+    """Those of `limit` bytes; of one channel at a time a larger one."""
+    image, channels = _image(layer), layer.inputs[0].shape[3]
     for group in (group for group in (1, 2, 4) if group <= channels):
         for turned in (image, _transposed(image)):
             whole = Layout(turned, group, turned.out_size[0])

@@ -1,0 +1,241 @@
+"""Tuning a model: its layers, each kind once, in the order in which cycles can be won.
+
+Every round goes to the layers that still have most to win: their cycles, times how many such layers
+there are, times the share of their schedules that nobody has measured. Spaces are enumerated that
+way; a space that is larger than the budget is searched (`guided`). What a database knows already is
+not measured again, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from .._version import __version__
+from ..compat import Expr, IRModule, op_name
+from ..errors import UsageError
+from ..kernels import KERNELS
+from ..kernels.knobs import Schedule
+from ..kernels.layer import Layer
+from ..micro.toolchain import tool_version
+from ..nary.encoding import Realisation
+from ..target import Board
+from ..transform.channels import bindings_of
+from ..transform.composed import nets_of
+from ..transform.lower_to_tir import layer_of, realisations
+from ..transform.select_realisation import possible_layers
+from ..transform.virtual_quantize import count_levels
+from .database import Database, Record, figures
+from .image import Cost
+from .measure import BATCH, Outcome, RunImage, Trial, emulate, measure
+from .objective import Objective
+from .points import Point, Space
+from .task import Task, describe, digest, layer_key
+
+ENUMERATED = 512
+"""Spaces up to this size are measured whole, where the budget allows."""
+_FEW_LEVELS = 64
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """`trials` candidates are measured at most, `jobs` images at a time."""
+
+    trials: int = 2000
+    objective: Objective = field(default_factory=Objective)
+    seed: int = 1
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+@dataclass
+class Progress:
+    """How far a kind of layer is; `best` and `own` are figures of the best schedule and of the
+    kernel's own."""
+
+    name: str
+    alike: int
+    points: int
+    measured: int = 0
+    failed: int = 0
+    own: Outcome | None = None
+    best: Record | None = None
+
+
+Watch = Callable[[Sequence[Progress]], None]
+"""Told after every round."""
+
+
+def compiler_id() -> str:
+    """Of this package and the C compiler."""
+    return f"vq-cortexm {__version__}, gcc {tool_version('arm-none-eabi-gcc')}"
+
+
+def tune_module(
+    folded: IRModule,
+    board: Board,
+    database: Database,
+    options: TuneOptions = TuneOptions(),
+    watch: Watch = lambda _progress: None,
+    run: RunImage | None = None,
+) -> list[Progress]:
+    """Tunes the kernels of a folded module for an emulated board's core; results go to `database`.
+
+    Deterministic: the same module, database, options and compiler give the same measurements.
+    UsageError: the board is not emulated, or has neither cycles nor instructions to count.
+    """
+    if board.emulation != "qemu":
+        raise UsageError(f"board {board.name!r} is not emulated; `vq-cortexm boards` names others")
+    session = _Session(board, database, options, run or emulate(board))
+    kinds = session.kinds(folded)
+    left = options.trials
+    for kind in kinds[:left]:
+        left -= session.measure(kind, [(0,)])
+        watch([one.progress for one in kinds])
+    while left > 0 and any(kind.to_come for kind in kinds):
+        left -= session.round(max(kinds, key=session.left_to_win), left)
+        watch([one.progress for one in kinds])
+    return [kind.progress for kind in kinds]
+
+
+@dataclass(eq=False)
+class _Kind:
+    """Layers of one key, and which of their points are to come."""
+
+    task: Task
+    key: str
+    space: Space
+    progress: Progress
+    to_come: list[Point]
+
+
+@dataclass(eq=False)
+class _Session:
+    board: Board
+    database: Database
+    options: TuneOptions
+    run: RunImage
+    compiler: str = field(default_factory=compiler_id)
+
+    def kinds(self, folded: IRModule) -> list[_Kind]:
+        """Of all layers that have more than one schedule."""
+        found: dict[str, _Kind] = {}
+        for net in nets_of(folded).values():
+            for layer in self._layers(net):
+                self._add(layer, found)
+        return list(found.values())
+
+    def _layers(self, net: Expr) -> Iterator[Layer]:
+        """Each with its weights as they are stored; of few levels, in every other way too."""
+        stored = realisations(net)
+        for var, call in bindings_of(net):
+            if op_name(call) not in KERNELS:
+                continue
+            layer = layer_of(call, realisation=stored.get(str(var.name), "plain"))
+            yield layer
+            if count_levels(call) <= _FEW_LEVELS:
+                for other in possible_layers(layer_of(call), self.board.core):
+                    if other.realisation != layer.realisation:
+                        yield other
+
+    def _add(self, layer: Layer, found: dict[str, _Kind]) -> None:
+        key = layer_key(layer, self.board.core)
+        if key in found:
+            found[key].progress.alike += 1
+            return
+        task = Task((layer,), self.board.core)
+        space = Space(task)
+        if len(space) < 2 and layer.realisation == "plain":
+            return
+        to_come = [point for point in space if any(point)]
+        random.Random(f"{self.options.seed} {key}").shuffle(to_come)
+        progress = Progress(_name(layer), 1, len(space))
+        found[key] = _Kind(task, key, space, progress, to_come)
+
+    def left_to_win(self, kind: _Kind) -> float:
+        """Cycles, or what else the objective counts."""
+        own = kind.progress.own
+        cost = self.options.objective.cost(own) if isinstance(own, Cost) else 1e9
+        return kind.progress.alike * cost * len(kind.to_come) / kind.progress.points
+
+    def round(self, kind: _Kind, left: int) -> int:
+        """Measures some points of a kind; how many."""
+        if kind.progress.points > max(ENUMERATED, left):
+            return self._search(kind, min(left, ENUMERATED))
+        count = min(left, BATCH * self.options.jobs)
+        points, kind.to_come = kind.to_come[:count], kind.to_come[count:]
+        return self.measure(kind, points)
+
+    def _search(self, kind: _Kind, trials: int) -> int:
+        from .guided import guided_search
+
+        measured = 0
+
+        def evaluate(points: list[Point]) -> list[float]:
+            nonlocal measured
+            measured += self.measure(kind, points)
+            return [self.options.objective.cost(self._known(kind, point)) for point in points]
+
+        guided_search(kind.space, trials, self.options.seed, evaluate)
+        kind.to_come = []
+        return max(measured, 1)
+
+    def measure(self, kind: _Kind, points: Sequence[Point]) -> int:
+        """Measures the points that the database does not know; how many."""
+        new = [point for point in points if self._find(kind, point) is None]
+        trials = [Trial(partial(kind.task.make, kind.space.at(point))) for point in new]
+        outcomes = measure(trials, kind.task.exam, self.run, jobs=self.options.jobs)
+        facts = describe(kind.task.layers[0], kind.task.core)
+        for point, outcome in zip(new, outcomes, strict=True):
+            schedule = kind.space.at(point)[0]
+            record = Record(digest(kind.key), self.compiler, schedule, outcome)
+            self.database.add(facts, record)
+        for point in points:
+            self._note(kind, point)
+        return len(new)
+
+    def _note(self, kind: _Kind, point: Point) -> None:
+        progress, outcome = kind.progress, self._known(kind, point)
+        progress.measured += 1
+        if not any(point):
+            progress.own = outcome
+        if not isinstance(outcome, Cost):
+            progress.failed += 1
+            return
+        order = self.options.objective.order
+        if progress.best is None or order(outcome) < order(progress.best.outcome):
+            schedule = kind.space.at(point)[0]
+            progress.best = Record(digest(kind.key), self.compiler, schedule, outcome)
+
+    def _find(self, kind: _Kind, point: Point) -> Outcome | None:
+        schedule: Schedule = kind.space.at(point)[0]
+        return self.database.find(digest(kind.key), self.compiler, schedule)
+
+    def _known(self, kind: _Kind, point: Point) -> Outcome:
+        outcome = self._find(kind, point)
+        assert outcome is not None
+        return outcome
+
+
+def gain(progress: Progress) -> float:
+    """By what share the best schedule has fewer cycles than the kernel's own."""
+    own = figures(progress.own)[0] if progress.own else math.inf
+    best = figures(progress.best.outcome)[0] if progress.best else math.inf
+    return 0.0 if math.isinf(own) or math.isinf(best) else 1 - best / own
+
+
+def _name(layer: Layer) -> str:
+    """As people tell layers apart."""
+    shape = "x".join(map(str, layer.inputs[0].shape[1:]))
+    to = "x".join(map(str, layer.output.shape[1:]))
+    weights = [c.shape for c in layer.constants if c.ndim > 2]
+    size = "" if not weights else f" {'x'.join(map(str, _kernel_size(layer, weights[0])))}"
+    stored: Realisation | str = "" if layer.realisation == "plain" else f", {layer.realisation}"
+    return f"{layer.op.removeprefix('vq.')}{size} {shape} → {to}{stored}"
+
+
+def _kernel_size(layer: Layer, weights: tuple[int, ...]) -> tuple[int, ...]:
+    return weights[:2] if "depthwise" in layer.op else weights[1:3]

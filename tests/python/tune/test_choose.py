@@ -1,0 +1,83 @@
+"""From a database to a layer's schedule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tuned_layers import CORE, layers
+
+from vq_cortexm.kernels.layer import Layer, TensorSpec
+from vq_cortexm.tune.choose import Schedules
+from vq_cortexm.tune.database import Database, Record
+from vq_cortexm.tune.image import Cost
+from vq_cortexm.tune.points import Space
+from vq_cortexm.tune.task import Task, describe, digest, layer_key
+
+
+def dense() -> Layer:
+    return next(layer for layer in layers("autoencoder") if layer.op == "vq.dense")
+
+
+def database(layer: Layer, costs: dict[int, Cost]) -> Database:
+    """With costs by the number of a schedule."""
+    schedules = Space(Task((layer,), CORE)).schedules[0]
+    found = Database()
+    for number, cost in costs.items():
+        task = digest(layer_key(layer, CORE))
+        found.add(describe(layer, CORE), Record(task, "c", schedules[number], cost))
+    return found
+
+
+def chosen(layer: Layer, costs: dict[int, Cost], objective: Any = "balanced") -> dict[str, Any]:
+    return dict(Schedules((database(layer, costs),)).of(layer, CORE, objective))
+
+
+def test_the_best_for_the_objective_is_taken() -> None:
+    costs = {0: Cost(100, 1, 1000, 50), 1: Cost(90, 1, 1500, 50), 2: Cost(120, 1, 900, 50)}
+    schedules = Space(Task((dense(),), CORE)).schedules[0]
+    assert chosen(dense(), costs, "speed").items() <= schedules[1].items()
+    assert chosen(dense(), costs, "size").items() <= schedules[2].items()
+    assert chosen(dense(), costs, "balanced") == {}
+    assert chosen(dense(), costs, "speed") != {}
+
+
+def test_no_schedule_is_taken_that_needs_more_ram_than_the_kernels_own() -> None:
+    costs = {0: Cost(100, 1, 1000, 50), 1: Cost(50, 1, 1000, 51)}
+    assert chosen(dense(), costs, "speed") == {}
+
+
+def test_what_is_not_known_is_left_to_the_kernel() -> None:
+    assert Schedules((Database(),)).of(dense(), CORE, "balanced") == {}
+
+
+def test_a_layer_of_other_sizes_takes_what_was_won_but_nothing_about_sizes() -> None:
+    layer = dense()
+    weight, bias, scale = layer.constants
+    wider = replace(
+        layer,
+        inputs=(TensorSpec((1, 2 * weight.shape[1]), layer.inputs[0].dtype),),
+        constants=(np.concatenate([weight, weight], axis=1), bias, scale),
+    )
+    schedules = Space(Task((layer,), CORE)).schedules[0]
+    better = next(n for n, one in enumerate(schedules) if one.get("unroll") == 16)
+    known = database(layer, {0: Cost(100, 1, 9, 9), better: Cost(60, 1, 9, 9)})
+    assert Schedules((known,)).of(wider, CORE, "speed") == {"unroll": 16}
+    other_core = replace(CORE, name="cortex-m7")
+    assert Schedules((known,)).of(wider, other_core, "speed") == {}
+
+
+def test_a_schedule_that_the_weights_do_not_allow_is_not_taken() -> None:
+    """Layers of one key may differ in what their weights allow."""
+    layer = next(one for one in layers("wake_words") if one.op == "vq.conv2d")
+    space = Space(Task((layer,), CORE))
+    pairs = next(n for n, one in enumerate(space.schedules[0]) if one["weights"] == "pairs" and n)
+    known = database(layer, {0: Cost(100, 1, 9, 9), pairs: Cost(60, 1, 9, 9)})
+    weight, bias, scale = layer.constants
+    extreme = np.where(weight >= 0, 127, -128).astype(np.int8)
+    heavy = replace(layer, constants=(extreme, bias, scale))
+    assert layer_key(heavy, CORE) == layer_key(layer, CORE)
+    taken = Schedules((known,)).of(heavy, CORE, "speed")
+    assert all(one in Space(Task((heavy,), CORE)).schedules[0][0] for one in taken)
+    assert taken.get("weights") != "pairs"

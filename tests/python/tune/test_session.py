@@ -1,0 +1,82 @@
+"""Tuning a whole model, and building it with what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tuned_layers import BOARD, folded
+
+from vq_cortexm.build import build_folded
+from vq_cortexm.errors import UsageError
+from vq_cortexm.samples import random_samples
+from vq_cortexm.target import BOARDS
+from vq_cortexm.tune.database import load_database
+from vq_cortexm.tune.image import Cost
+from vq_cortexm.tune.measure import RunImage, emulate
+from vq_cortexm.tune.objective import Objective
+from vq_cortexm.tune.session import Progress, TuneOptions, tune_module
+
+
+class Counting:
+    """Counts the candidates that are measured, and stops after some."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.run: RunImage = emulate(BOARD)
+        self.count, self.stop_after = 0, stop_after
+
+    def __call__(self, image: Any, *arguments: Any) -> Any:
+        self.count += len(image.candidates)
+        if self.count > self.stop_after:
+            raise KeyboardInterrupt
+        return self.run(image, *arguments)
+
+
+def tune(path: Path, trials: int, run: Counting, net: str = "keywords") -> list[Progress]:
+    module = build_folded(folded(net)).module
+    database = load_database(path, create=True)
+    return tune_module(module, BOARD, database, TuneOptions(trials, jobs=1), run=run)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
+    first = Counting()
+    kinds = tune(whole, 60, first)
+    assert first.count == 60
+    with pytest.raises(KeyboardInterrupt):
+        tune(parts, 60, Counting(stop_after=30))
+    known = parts.read_text().count("schedule")
+    assert 0 < known <= 30
+    rest = Counting()
+    again = tune(parts, 60 - known, rest)
+    assert rest.count == 60 - known
+    assert parts.read_text() == whole.read_text()
+    assert [kind.best for kind in again] == [kind.best for kind in kinds]
+    assert all(isinstance(kind.own, Cost) and kind.failed == 0 for kind in kinds)
+
+
+def test_a_build_with_the_results_is_exact_and_not_slower(tmp_path: Path) -> None:
+    path = tmp_path / "db.jsonl"
+    tune(path, 200, Counting(), "autoencoder")
+    own, tuned = (
+        build_folded(folded("autoencoder"), objective="speed", db=db) for db in (None, path)
+    )
+    samples = random_samples(own.program.inputs, 2, seed=3)
+    assert str(tuned.module["main"].attrs["vq.schedules"]) != "{}"
+    runs = [compiled.run(samples, BOARD, check=True) for compiled in (own, tuned)]
+    assert all(run.bit_exact for run in runs)
+    assert (runs[1].cycles or 0) <= (runs[0].cycles or 0)
+    assert tuned.plan.arena_bytes <= own.plan.arena_bytes
+
+
+def test_a_board_that_is_not_emulated_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not emulated"):
+        tune_module(folded("keywords"), BOARDS["host"], load_database(tmp_path / "d", create=True))
+
+
+def test_objectives_weigh_flash_and_ram() -> None:
+    cost = Cost(100, 90, 20, 10)
+    assert Objective().cost(cost) == 100
+    assert Objective(1, 5, 0).cost(cost) == 200
+    assert Objective(0, 0, 1).cost(cost) == 10
