@@ -24,6 +24,7 @@ from .layer import Kernel, Layer
 from .max_pool2d import max_pool2d
 from .pad import pad
 from .requantize_layer import requantize
+from .sign_conv2d import sign_conv2d
 from .softmax import softmax
 from .transpose import transpose
 
@@ -42,6 +43,7 @@ KERNELS: dict[str, Callable[[Layer], Kernel]] = {
     "vq.max_pool2d": max_pool2d,
     "vq.pad": pad,
     "vq.requantize": requantize,
+    "vq.sign_conv2d": sign_conv2d,
     "vq.softmax": softmax,
     "vq.transpose": transpose,
 }

@@ -9,6 +9,7 @@ Vertical counters (`binary_vertical`) take 32 outputs at a time, and give signs 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from . import binary_horizontal as horizontal
 from . import binary_vertical as vertical
 from .binary_window import Border, Geometry, border, each_window, gather, sums_less_counts
 from .layer import Kernel, Layer, StoredWeights
+from .line import Line
 from .micro_kernel import MicroKernel
-from .requantize import line_or_requantizer
+from .requantize import LineRequantizer, Requantizer, line_or_requantizer
 from .tir import (
     Buffer,
     FunctionBuilder,
@@ -38,13 +40,10 @@ from .tir import (
     widen,
 )
 
-_VERTICAL_CYCLES = (250, 95, 130)
+_VERTICAL_CYCLES = (250, 95, 440)
 """Of 32 outputs: a word of the window, the rest, and what bytes of the counts take."""
 _HORIZONTAL_CYCLES = (84, 62)
 """Of an output: a step, and the rest. Both are measured on the cycle model."""
-
-Count = Callable[[Expr, Expr], Expr]
-"""The count of matches of output i of a word, of the pixel at hand."""
 
 
 def binary_conv2d(layer: Layer) -> Kernel:
@@ -61,8 +60,13 @@ def binary_conv2d(layer: Layer) -> Kernel:
             layer, geometry, borders, vertical.starts(geometry, layer.constants[1], added)
         )
     own = layer.constants[1].astype(np.int64)
-    added += -own if attrs.to_signs else own
-    return _by_counts(layer, geometry, borders, added, is_vertical)
+    if attrs.to_signs:
+        return _by_counts(layer, geometry, borders, added - own, None, is_vertical)
+    added += own
+    end = _ending(layer, geometry, added)
+    if is_vertical and isinstance(end, LineRequantizer) and vertical.takes_line(geometry, end.line):
+        return _vertical_to_bytes(layer, geometry, borders, added, end.line)
+    return _by_counts(layer, geometry, borders, added, end, is_vertical)
 
 
 def prefers_vertical(geometry: Geometry) -> bool:
@@ -103,44 +107,79 @@ def _vertical_to_signs(
     return Kernel(builder.function, (weights, starts), micro=(copy, micro), weights=stored)
 
 
+def _ending(layer: Layer, geometry: Geometry, added: Int64Array) -> Requantizer | LineRequantizer:
+    """How sums become bytes; `added` as in `_by_counts`."""
+    attrs, reach = geometry.attrs, 2 * np.int64(geometry.inputs)
+    bounds = added.min(axis=(0, 1)), added.max(axis=(0, 1)) + reach
+    clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    return line_or_requantizer(constants(layer.constants[2], attrs), clamp, bounds)
+
+
+def _vertical_to_bytes(
+    layer: Layer,
+    geometry: Geometry,
+    borders: tuple[Border, Border],
+    added: Int64Array,
+    line: Line,
+) -> Kernel:
+    """All outputs of a pixel by one routine; constants are filled up to fours of outputs."""
+    missing = -geometry.outputs % 4
+    raised = np.pad(added << line.bits, ((0, 0), (0, 0), (0, missing))).astype(np.int32)
+    multipliers = np.pad(line.multiplier, (0, missing))
+    weights, copy = vertical.weights(geometry), gather(geometry, sliced=True)
+    routine = vertical.to_bytes(geometry, line)
+    with FunctionBuilder("binary_conv2d") as builder:
+        x = builder.parameter("x", geometry.x_shape, "int32")
+        w = builder.parameter("w", weights.shape, "int32")
+        offset = builder.parameter("added", raised.shape, "int32")
+        multiplier = builder.parameter("multiplier", multipliers.shape, "int32")
+        y = builder.parameter("y", geometry.y_shape, layer.output.dtype)
+        counting = _vertical_counts(geometry, w)
+
+        def finish(n: Expr, oh: Expr, ow: Expr) -> None:
+            counting.fill()
+            counts = at(counting.counts, 0, 0, 0, 0)
+            own = at(offset, borders[0].index(oh), borders[1].index(ow), 0)
+            ending = (at(multiplier, 0), own, line.addend, geometry.outputs // 8)
+            call(routine.symbol, at(y, n, oh, ow, 0), counts, *ending)
+
+        each_window(geometry, x, counting.window, copy, finish)
+    stored = StoredWeights(size_bytes=weights.nbytes)
+    micro = (copy, *counting.routines, routine)
+    return Kernel(builder.function, (weights, raised, multipliers), micro=micro, weights=stored)
+
+
 def _by_counts(
     layer: Layer,
     geometry: Geometry,
     borders: tuple[Border, Border],
     added: Int64Array,
+    end: Requantizer | LineRequantizer | None,
     is_vertical: bool,
 ) -> Kernel:
     """`added` (rows, columns, O) is all that is added to twice the counts: signs ask whether that
-    is negative, 8 bits are its requantization."""
-    attrs = geometry.attrs
+    is negative, 8 bits are its requantization by `end`."""
     weights = (vertical if is_vertical else horizontal).weights(geometry)
     copy = gather(geometry, sliced=is_vertical)
-    end = None
-    if not attrs.to_signs:
-        reach = 2 * np.int64(geometry.inputs)
-        bounds = added.min(axis=(0, 1)), added.max(axis=(0, 1)) + reach
-        clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max)
-        end = line_or_requantizer(constants(layer.constants[2], attrs), clamp, bounds)
     with FunctionBuilder("binary_conv2d") as builder:
         x = builder.parameter("x", geometry.x_shape, "int32")
         w = builder.parameter("w", weights.shape, "int32")
         offset = builder.parameter("added", added.shape, "int32")
         factors = end.declare(builder) if end else []
         y = builder.parameter("y", geometry.y_shape, layer.output.dtype)
-        counting = _vertical_counts if is_vertical else _horizontal_counts
-        pixel, routines, count = counting(geometry, w)
+        counting = (_vertical_counts if is_vertical else _horizontal_counts)(geometry, w)
 
         def finish(n: Expr, oh: Expr, ow: Expr) -> None:
             row = bind("row", borders[0].index(oh))
             column = bind("column", borders[1].index(ow))
-            of = count()
+            counting.fill()
             with loop("word", words(geometry.outputs)) as word:
                 bits = None if end else Scalar("bits", int32(0))
                 first = bind("first", word * WORD)
                 size = geometry.outputs - first
                 with loop("i", T.min(int32(WORD), size) if geometry.outputs % WORD else WORD) as i:
                     c = bind("c", first + i)
-                    total = bind("total", of(word, i) * 2 + offset[row, column, c])
+                    total = bind("total", counting.of(word, i) * 2 + offset[row, column, c])
                     if end:
                         store(y, (n, oh, ow, c), end.emit(factors, total, c))
                     elif bits:
@@ -148,49 +187,54 @@ def _by_counts(
                 if bits:
                     store(y, (n, oh, ow, word), bits.get())
 
-        each_window(geometry, x, pixel, copy, finish)
+        each_window(geometry, x, counting.window, copy, finish)
     stored = StoredWeights(size_bytes=weights.nbytes)
     constants_ = (weights, added.astype(np.int32), *(end.constants if end else ()))
-    return Kernel(builder.function, constants_, micro=(copy, *routines), weights=stored)
+    micro = (copy, *counting.routines)
+    return Kernel(builder.function, constants_, micro=micro, weights=stored)
 
 
-Counting = tuple[Buffer, tuple[MicroKernel, ...], Callable[[], Count]]
-"""The gathered window, the routines, and what counts its matches."""
+@dataclass(frozen=True)
+class _Counting:
+    """What counts a window's matches: `fill` does, and `of` reads that of output i of a word."""
+
+    window: Buffer
+    counts: Buffer
+    routines: tuple[MicroKernel, ...]
+    fill: Callable[[], None]
+    of: Callable[[Expr, Expr], Expr]
 
 
-def _vertical_counts(geometry: Geometry, w: Buffer) -> Counting:
+def _vertical_counts(geometry: Geometry, w: Buffer) -> _Counting:
     blocks, outputs = geometry.window_words, words(geometry.outputs)
     levels = vertical.levels(geometry)
     bits = vertical.IN_LOOP + levels
     micro, unslice = vertical.to_counts(), vertical.unslice(geometry)
     pixel = scratch("window", (2 * blocks,), "int32")
     planes = scratch("planes", (outputs, bits), "int32")
-    size = WORD * -(-bits // 8)
-    counts = scratch("counts", (outputs, size), "uint8")
+    counts = scratch("counts", (outputs, WORD // 4, 2 if bits > 8 else 1, 4), "uint8")
 
-    def count() -> Count:
+    def fill() -> None:
         call(micro.symbol, at(planes, 0, 0), at(pixel, 0), at(w, 0), blocks, outputs, levels)
-        call(unslice.symbol, at(counts, 0, 0), at(planes, 0, 0), outputs)
+        call(unslice.symbol, at(counts, 0, 0, 0, 0), at(planes, 0, 0), outputs)
 
-        def of(word: Expr, i: Expr) -> Expr:
-            low = widen(counts[word, i])
-            return low + (widen(counts[word, WORD + i]) << 8) if bits > 8 else low
+    def of(word: Expr, i: Expr) -> Expr:
+        four, place = T.truncdiv(i, 4), T.truncmod(i, 4)
+        low = widen(counts[word, four, 0, place])
+        return low + (widen(counts[word, four, 1, place]) << 8) if bits > 8 else low
 
-        return of
-
-    return pixel, (micro, unslice), count
+    return _Counting(pixel, counts, (micro, unslice), fill, of)
 
 
-def _horizontal_counts(geometry: Geometry, w: Buffer) -> Counting:
+def _horizontal_counts(geometry: Geometry, w: Buffer) -> _Counting:
     micro, steps = horizontal.to_counts(), horizontal.steps(geometry)
     pixel = scratch("window", (steps * horizontal.STEP,), "int32")
     counts = scratch("counts", (geometry.outputs,), "int32")
     for i in range(geometry.window_words, steps * horizontal.STEP):
         store(pixel, [i], int32(0))
 
-    def count() -> Count:
+    def fill() -> None:
         to, window = at(counts, 0), at(pixel, 0)
         call(micro.symbol, to, window, at(w, 0), geometry.outputs, steps)
-        return lambda word, i: counts[word * WORD + i]
 
-    return pixel, (micro,), count
+    return _Counting(pixel, counts, (micro,), fill, lambda word, i: counts[word * WORD + i])

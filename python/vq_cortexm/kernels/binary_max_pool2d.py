@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import product
+from operator import or_
+
+from ..compat import Expr
 from ..op.binary_max_pool2d import BinaryMaxPool2dAttrs
 from .access_order import by_rows
 from .layer import Kernel, Layer
 from .tir import FunctionBuilder, Scalar, int32, loop, store
 from .window import Window, window
+
+_STRAIGHT = 9
+"""Words of a window, all inside the input, up to which there is no loop over them."""
 
 
 def binary_max_pool2d(layer: Layer) -> Kernel:
@@ -14,6 +22,8 @@ def binary_max_pool2d(layer: Layer) -> Kernel:
     attrs: BinaryMaxPool2dAttrs = layer.attrs
     spec = Window(attrs.pool_size, attrs.strides, attrs.padding, (1, 1))
     batch, height, width, words = layer.inputs[0].shape
+    taps = list(product(*map(range, attrs.pool_size)))
+    is_straight = len(taps) <= _STRAIGHT and not any(attrs.padding)
     with FunctionBuilder("binary_max_pool2d") as builder:
         x = builder.parameter("x", layer.inputs[0].shape, "int32")
         y = builder.parameter("y", layer.output.shape, "int32")
@@ -22,13 +32,19 @@ def binary_max_pool2d(layer: Layer) -> Kernel:
             with loop("ow", layer.output.shape[2]) as ow:
                 columns = window(ow, 1, spec, width)
                 with loop("i", words) as i:
+
+                    def word(kh: Expr | int, kw: Expr | int) -> Expr:
+                        return x[n, rows.origin + kh, columns.origin + kw, i]
+
                     any_of = Scalar("any", int32(0))
-                    with (
-                        loop("kh", rows.first, rows.last) as kh,
-                        loop("kw", columns.first, columns.last) as kw,
-                    ):
-                        value = x[n, rows.origin + kh, columns.origin + kw, i]
-                        any_of.set(any_of.get() | value)
+                    if is_straight:
+                        any_of.set(reduce(or_, (word(kh, kw) for kh, kw in taps)))
+                    else:
+                        with (
+                            loop("kh", rows.first, rows.last) as kh,
+                            loop("kw", columns.first, columns.last) as kw,
+                        ):
+                            any_of.set(any_of.get() | word(kh, kw))
                     store(y, (n, oh, ow, i), any_of.get())
     order = by_rows(
         4 * width * words,

@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from ..op.bits import WORD, pack
 from ..op.rounding import Int64Array
 from .binary_window import Geometry
-from .micro_kernel import MicroKernel
+from .line import Line, saturation
+from .micro_kernel import MicroKernel, Parameter
 
 IN_LOOP = 5
 """Bits of a count that the loop over the window keeps."""
 _STRAIGHT = 2
 """Words of a window up to which the carries' sum is straight code."""
+_MOST_RAISED = 13
+"""Bits that a line may raise sums by."""
 
 
 def levels(geometry: Geometry) -> int:
@@ -74,6 +77,26 @@ def to_counts() -> MicroKernel:
 
 
 def unslice(geometry: Geometry) -> MicroKernel:
-    """(bytes, planes, words of outputs): counts of 32 outputs, their low bytes, then the high ones
-    if there are. Bit 8 i + j of a word is byte 4 j + i."""
+    """(bytes, planes, words of outputs): counts of 32 outputs, the low bytes of each four, then the
+    high ones if there are. Bit 8 i + j of a plane is byte i of fours j."""
     return MicroKernel("binary_unslice", {"bits": IN_LOOP + levels(geometry)}, "thumb2")
+
+
+def takes_line(geometry: Geometry, line: Line) -> bool:
+    """Whether `to_bytes` has a line: its factors are halfwords."""
+    return line.bits <= _MOST_RAISED and geometry.inputs < 1 << 15
+
+
+def to_bytes(geometry: Geometry, line: Line) -> MicroKernel:
+    """(y, bytes of counts, multipliers, what is added to 2^(bits + 1) counts, addend, eights): the
+    outputs of a pixel by a line that `takes_line`; `bits` are its own."""
+    attrs, outputs = geometry.attrs, geometry.outputs
+    parameters: dict[str, Parameter] = {
+        "wide": IN_LOOP + levels(geometry) > 8,
+        "eights": outputs >= 8,
+        "rest": outputs % 8,
+        "factor": 2 << line.bits,
+        "shift": line.shift,
+        **saturation(attrs.y_dtype, attrs.y_min, attrs.y_max),
+    }
+    return MicroKernel("binary_bytes", parameters)

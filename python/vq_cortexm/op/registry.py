@@ -31,6 +31,7 @@ from . import (
     pad,
     requantize,
     reshape,
+    sign_conv2d,
     softmax,
     transpose,
 )
@@ -111,6 +112,13 @@ OPS: dict[str, OpSpec] = {
         lambda x, w, *rest: binary_conv2d.output_shape(x, w, rest[-1]),
         binary_conv2d.reference,
         lambda x, w, *rest: binary_conv2d.macs(x, w, rest[-1]),
+    ),
+    "vq.sign_conv2d": OpSpec(
+        sign_conv2d.SignConv2dAttrs,
+        3,
+        lambda x, w, _t, attrs: sign_conv2d.output_shape(x, w, attrs),
+        sign_conv2d.reference,
+        lambda x, w, _t, attrs: sign_conv2d.macs(x, w, attrs),
     ),
     "vq.concat": OpSpec(concat.ConcatAttrs, ANY_NUMBER, concat.output_shape, concat.reference),
     "vq.escalate": OpSpec(escalate.EscalateAttrs, 2, escalate.output_shape, escalate.reference),

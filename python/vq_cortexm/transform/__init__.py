@@ -3,6 +3,7 @@
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
+from .fuse_signs import FuseSigns
 from .lower_bc_net import LowerBCNet
 from .lower_to_tir import LowerToTIR
 from .pack_binary import PackBinary
@@ -16,6 +17,7 @@ __all__ = [
     "CancelTransposes",
     "FoldQDQ",
     "FusePad",
+    "FuseSigns",
     "LayerLevels",
     "LowerBCNet",
     "LowerToTIR",

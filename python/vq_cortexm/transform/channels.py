@@ -40,6 +40,13 @@ def _bindings(body: Expr) -> Iterator[tuple[Expr, Expr]]:
             yield binding.var, binding.value
 
 
+def tensors_of(expr: Expr) -> list[Expr]:
+    """What an expression of a binding, or a function's result, names: variables and constants."""
+    if isinstance(expr, relax.Tuple):
+        return list(expr.fields)
+    return list(expr.args) if op_name(expr) else [expr]
+
+
 def channels_of(expr: Expr) -> int:
     """The length of the last axis; 1 of a scalar."""
     shape = shape_of(expr)
@@ -82,4 +89,5 @@ __all__ = [
     "channels_of",
     "is_mixing",
     "is_padded",
+    "tensors_of",
 ]

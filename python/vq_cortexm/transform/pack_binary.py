@@ -40,7 +40,7 @@ from ..op.bits import WORD, pack, words
 from ..op.conv2d import Conv2dAttrs
 from ..op.registry import attributes, make_call
 from ..op.reshape import ReshapeAttrs
-from .channels import bindings_of
+from .channels import bindings_of, tensors_of
 
 _MOST_EMPTY = 4
 """Bits of words for each that is used, in inputs times outputs."""
@@ -168,8 +168,8 @@ class _Packer:
 
     def _only_packed(self, var: Expr) -> bool:
         """Whether all that reads a tensor, if need be behind a border or flattened, reads bits."""
-        readers = [v for v, call in self.calls.items() if var in _tensors(call)]
-        if not readers or var in _tensors(self.function.body.body):
+        readers = [v for v, call in self.calls.items() if var in tensors_of(call)]
+        if not readers or var in tensors_of(self.function.body.body):
             return False
         return all(
             (v in self.layers and self.layers[v][0].same_as(var))
@@ -180,9 +180,9 @@ class _Packer:
 
     def _is_skipped(self, var: Expr, source: Expr) -> bool:
         """Whether all readers of a border or flattened tensor take it in, and read its source."""
-        readers = [v for v, call in self.calls.items() if var in _tensors(call)]
+        readers = [v for v, call in self.calls.items() if var in tensors_of(call)]
         taken = [v for v in readers if v in self.layers and self.layers[v][0].same_as(source)]
-        in_result = var in _tensors(self.function.body.body)
+        in_result = var in tensors_of(self.function.body.body)
         return bool(readers) and taken == readers and not in_result
 
     def _emit_packed(self, var: Expr, call: Expr) -> None:
@@ -264,13 +264,6 @@ class _Packer:
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([self._plain_result(field) for field in expr.fields])
         return self._plain_of(expr) if expr in self.plain or expr in self.packed else expr
-
-
-def _tensors(expr: Expr) -> list[Expr]:
-    """The variables that an expression of a binding, or a function's result, names."""
-    if isinstance(expr, relax.Tuple):
-        return list(expr.fields)
-    return list(expr.args) if op_name(expr) else [expr]
 
 
 def _gives_signs(call: Expr) -> bool:

@@ -11,6 +11,7 @@ from ..target import Core
 from .cancel_transposes import CancelTransposes
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
+from .fuse_signs import FuseSigns
 from .lower_bc_net import LowerBCNet
 from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .pack_binary import PackBinary
@@ -46,7 +47,11 @@ def select_pipeline(
 ) -> Any:
     """`vq.*` form → the same, with how each layer's weights are stored for `core`, and how its
     kernel is made."""
-    passes = [SelectRealisation(core, objective), SelectSchedule(choose)]
+    passes = [
+        FuseSigns(core, objective),
+        SelectRealisation(core, objective),
+        SelectSchedule(choose),
+    ]
     return tvm.ir.transform.Sequential(passes, name="vq.select")
 
 

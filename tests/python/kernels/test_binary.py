@@ -17,6 +17,8 @@ from vq_cortexm.op.bits import pack
 
 BOARDS = {"cortex-m0": "microbit", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386"}
 ALL_AROUND = (1, 1, 1, 1)
+TIES = BinaryLayer((4, 4), 64, 45, 2, y_dtype="int8", rounding="float", ratio=0.25)
+"""Halves go to even numbers, which no line does."""
 LAYERS = [
     BinaryLayer((5, 4), 64, 64, 3, padding=ALL_AROUND),
     BinaryLayer((5, 4), 64, 33, 3, padding=ALL_AROUND, pad_value=1),
@@ -32,6 +34,10 @@ LAYERS = [
     BinaryLayer((4, 4), 20, 35, 2, y_dtype="int8", rounding="double"),
     BinaryLayer((1, 1), 512, 10, 1, y_dtype="int8", rounding="float"),
     BinaryLayer((6, 6), 70, 6, 3, 3, y_dtype="int8"),
+    TIES,
+    BinaryLayer((3, 3), 64, 70, 1, y_dtype="int8", clamp=(0, 127)),
+    BinaryLayer((1, 1), 1824, 3, 1, y_dtype="uint8", clamp=(0, 255)),
+    BinaryLayer((3, 3), 64, 37, 3, padding=ALL_AROUND, y_dtype="int8", clamp=(-128, 127)),
 ]
 
 
@@ -61,6 +67,21 @@ def test_few_outputs_are_counted_by_trees_and_many_by_vertical_counters() -> Non
     assert "binary_vertical" in routines(many)
 
 
+def test_bytes_come_from_a_routine_where_a_line_is_exact() -> None:
+    assert "binary_bytes" in routines(build_folded(LAYERS[-1].module()))
+    without = routines(build_folded(TIES.module()))
+    assert "binary_vertical" in without
+    assert "binary_bytes" not in without
+
+
+@pytest.mark.parametrize("window_words", [1, 4, 8, 20, 40, 70, 130])
+def test_counts_of_any_width_become_bytes(window_words: int) -> None:
+    layer = BinaryLayer((1, 1), 32 * window_words, 64, 1, y_dtype="int8", clamp=(-128, 127))
+    compiled = build_folded(layer.module())
+    assert "binary_bytes" in routines(compiled)
+    assert compiled.run(layer.samples(4), "mps2-an386", check=True).bit_exact
+
+
 LIMITS = [
     (BinaryLayer((8, 8), 64, 64, 3, padding=ALL_AROUND), 0.27),
     (BinaryLayer((8, 8), 64, 64, 1), 0.285),
@@ -68,6 +89,7 @@ LIMITS = [
     (BinaryLayer((1, 1), 1024, 64, 1), 0.30),
     (BinaryLayer((8, 8), 32, 32, 3, padding=ALL_AROUND), 0.29),
     (BinaryLayer((8, 8), 32, 32, 1), 0.37),
+    (BinaryLayer((8, 8), 64, 64, 3, padding=ALL_AROUND, y_dtype="int8", clamp=(0, 127)), 0.29),
 ]
 
 

@@ -15,6 +15,7 @@ from .conv2d import conv2d
 from .dense import dense
 from .depthwise_conv2d import depthwise_conv2d
 from .max_pool2d import max_pool2d
+from .sign_conv2d import sign_conv2d
 
 REALISATIONS: dict[str, Callable[[Layer], Kernel | None]] = {
     "vq.add": add,
@@ -23,5 +24,6 @@ REALISATIONS: dict[str, Callable[[Layer], Kernel | None]] = {
     "vq.dense": dense,
     "vq.depthwise_conv2d": depthwise_conv2d,
     "vq.max_pool2d": max_pool2d,
+    "vq.sign_conv2d": sign_conv2d,
 }
 """Operator → its realisation."""
