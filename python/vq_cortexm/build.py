@@ -25,6 +25,7 @@ from .op.rounding import Rounding
 from .transform.composed import nets_of, policy_of
 from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
 from .transform.pipeline import fold_pipeline, lower_pipeline, select_pipeline
+from .transform.select_schedule import is_selected
 from .transform.virtual_quantize import virtual_quantization
 from .transform.vq_config import VirtualQuantizeConfig, requested_quantization
 from .tune.choose import schedules
@@ -79,18 +80,18 @@ def build_folded(
     name: str = "model",
 ) -> CompiledModel:
     """The part of `build` after the fold: a module of `vq.*` operators to C sources. Without an
-    `objective` it is the one that the module was built with before."""
+    `objective` it is the one that the module was built with before, and a module that was built
+    for the same core and objective keeps its schedules unless there is a `db`."""
     _check(io, get_args(Io), "io")
     objective = objective or built_for(folded)
     _check(objective, get_args(Objective), "objective")
     core = targets.core_of_target(target)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UsageError(f"the name {name!r} is no C identifier")
+    if db is not None or not is_selected(folded, core, objective):
+        known = schedules(core, objective, [load_database(Path(db))] if db else [])
+        folded = select_pipeline(core, objective, known.alternatives, known.cycles)(folded)
     # overlapping costs copies, so it is taken where the arena shrinks
-    known = schedules([load_database(Path(db))] if db else [])
-    folded = select_pipeline(core, objective, lambda layer: known.of(layer, core, objective))(
-        folded
-    )
     candidates = [_plan(folded, core, io, overlap) for overlap in (False, True)]
     program, plan = min(candidates, key=lambda candidate: candidate[1].arena_bytes)
     rounding = str(folded["main"].attrs["vq.rounding"])

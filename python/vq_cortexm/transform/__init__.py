@@ -10,6 +10,7 @@ from .pack_binary import PackBinary
 from .pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .remove_constant_channels import RemoveConstantChannels
 from .select_realisation import SelectRealisation
+from .select_schedule import SelectSchedule
 from .virtual_quantize import VirtualQuantize
 from .vq_config import LayerLevels, VirtualQuantizeConfig
 
@@ -24,6 +25,7 @@ __all__ = [
     "PackBinary",
     "RemoveConstantChannels",
     "SelectRealisation",
+    "SelectSchedule",
     "VirtualQuantize",
     "VirtualQuantizeConfig",
     "fold_pipeline",

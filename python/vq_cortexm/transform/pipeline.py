@@ -16,8 +16,8 @@ from .lower_bc_net import LowerBCNet
 from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .pack_binary import PackBinary
 from .remove_constant_channels import RemoveConstantChannels
-from .select_realisation import SelectRealisation
-from .select_schedule import ChooseSchedule, SelectSchedule
+from .select_realisation import MeasuredCycles, SelectRealisation
+from .select_schedule import Alternatives, SelectSchedule, own_schedule
 from .virtual_quantize import VirtualQuantize
 from .vq_config import VirtualQuantizeConfig
 
@@ -43,14 +43,15 @@ def fold_pipeline(
 def select_pipeline(
     core: Core,
     objective: Objective = DEFAULT_OBJECTIVE,
-    choose: ChooseSchedule = lambda _layer: {},
+    alternatives: Alternatives = own_schedule,
+    measured: MeasuredCycles = lambda _layer: None,
 ) -> Any:
     """`vq.*` form → the same, with how each layer's weights are stored for `core`, and how its
     kernel is made."""
     passes = [
-        FuseSigns(core, objective),
-        SelectRealisation(core, objective),
-        SelectSchedule(choose),
+        FuseSigns(core),
+        SelectRealisation(core, objective, measured),
+        SelectSchedule(core, objective, alternatives),
     ]
     return tvm.ir.transform.Sequential(passes, name="vq.select")
 

@@ -1,15 +1,9 @@
 """SelectRealisation: how each layer's weights are stored.
 
 Candidates are the realisations of `nary.encoding` that a kernel of the core has; the objective
-chooses, for the whole network, of two nets for both together:
-
-    size        the fewest bytes of flash; kernels have short loops then
-    balanced    the least product of bytes and squared cycles: speed shall not suffer
-    speed       the fewest cycles, and of nearly as many the fewest bytes
-
-Bytes are those of the kernels' constants, exactly, and of the routines' code, about: layers with
-equal routines share them, so a layer's best choice depends on those of others. Cycles are counted:
-products, and words that are decoded.
+chooses among them for the whole network, of two nets for both together (`choose_together`). Layers
+for `size` have short loops. Cycles are measured ones where the caller knows them for all candidates
+of a layer, else counted: products, and words that are decoded.
 """
 
 from __future__ import annotations
@@ -22,7 +16,6 @@ from typing import Any
 
 import tvm
 
-from ..codegen.micro_kernel import code_bytes
 from ..compat import Expr, IRModule, op_name, shape_of
 from ..errors import UsageError
 from ..kernels import realise
@@ -31,6 +24,7 @@ from ..nary.encoding import Realisation, possible_realisations
 from ..op.registry import count_macs
 from ..target import Core
 from .channels import bindings_of
+from .choose_together import Choice, choose_together, code_of, constant_bytes
 from .composed import nets_of, with_nets
 from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
 from .virtual_quantize import CHANNEL_AXES, virtual_quantization
@@ -47,24 +41,19 @@ _WIDE_CYCLES, _WORD_CYCLES = 9.0, 6.0
 what is around decoding."""
 _DECODING_BYTES = 150
 """Of a kernel's code that calls decoders, about."""
-_TIE = 1e-9
-_SIMILAR = 1e-2
-"""Of `speed`: a percent of cycles may be given for as large a part of all bytes."""
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """What a layer takes with one realisation; `code` has bytes by routine."""
+class _Choice(Choice):
+    """With one realisation."""
 
     realisation: Realisation
-    constant_bytes: int
-    cycles: float
-    code: dict[str, int]
 
 
+MeasuredCycles = Callable[[Layer], float | None]
+"""What a layer takes as its schedule will be; None where nobody has measured it."""
 _Key = tuple[str, str]
 """A net and a layer of it."""
-_Chosen = dict[_Key, _Choice]
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.SelectRealisation")
@@ -72,23 +61,29 @@ class SelectRealisation:
     """Pass on folded modules for one core; never changes a value. The attribute of `main`, or of
     each net, that `lower_to_tir.realisations` reads has the choices."""
 
-    def __init__(self, core: Core, objective: Objective = DEFAULT_OBJECTIVE) -> None:
+    def __init__(
+        self,
+        core: Core,
+        objective: Objective = DEFAULT_OBJECTIVE,
+        measured: MeasuredCycles = lambda _layer: None,
+    ) -> None:
         self.core = core
         self.objective = objective
+        self.measured = measured
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The module with the attribute."""
         nets = nets_of(module)
-        choices = {}
+        choices: dict[_Key, list[_Choice]] = {}
         for net, function in nets.items():
             config = VirtualQuantizeConfig.from_json(virtual_quantization(module, net) or {})
             for var, call in bindings_of(function):
                 if op_name(call) in CHANNEL_AXES:
                     name = str(var.name)
-                    every = _choices(call, self.core, self.objective == "size")
+                    every = self._choices(call)
                     asked = config.levels_of(name).realisation
                     choices[net, name] = _asked_for(name, asked, every)
-        chosen = _choose(choices, _COSTS[self.objective])
+        chosen = choose_together(choices, self.objective)
         names: dict[str, dict[str, str]] = {net: {} for net in nets}
         for (net, name), choice in chosen.items():
             names[net][name] = choice.realisation
@@ -98,6 +93,18 @@ class SelectRealisation:
         }
         main = done.get("main", module["main"]).with_attr(OBJECTIVE, self.objective)
         return with_nets(module, {**done, "main": main})
+
+    def _choices(self, call: Expr) -> list[_Choice]:
+        """Plain first."""
+        macs, pixels = count_macs(call), math.prod(shape_of(call)[:-1])
+        layer = layer_of(call, compact=self.objective == "size")
+        layers = possible_layers(layer, self.core)
+        choices = [_choice(realise(one, self.core), macs, pixels) for one in layers]
+        known = [self.measured(one) for one in layers]
+        cycles = [n for n in known if n is not None]
+        if len(cycles) < len(layers):
+            return choices
+        return [replace(c, cycles=n) for c, n in zip(choices, cycles, strict=True)]
 
 
 def possible_layers(layer: Layer, core: Core) -> list[Layer]:
@@ -110,13 +117,6 @@ def possible_layers(layer: Layer, core: Core) -> list[Layer]:
 
 def _is_stored(layer: Layer, core: Core) -> bool:
     return realise(layer, core).weights.realisation == layer.realisation
-
-
-def _choices(call: Expr, core: Core, compact: bool) -> list[_Choice]:
-    """Plain first."""
-    macs, pixels = count_macs(call), math.prod(shape_of(call)[:-1])
-    layers = possible_layers(layer_of(call, compact=compact), core)
-    return [_choice(realise(layer, core), macs, pixels) for layer in layers]
 
 
 def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]) -> list[_Choice]:
@@ -135,16 +135,12 @@ def _choice(kernel: Kernel, macs: int, pixels: int) -> _Choice:
     if any(micro.family == "conv_rows" for micro in kernel.micro):
         # a lone last pixel is computed beside nothing
         per_product *= (pixels + pixels % 2) / pixels
-    code = {micro.symbol: code_bytes(micro) for micro in kernel.micro}
+    code = code_of(kernel)
     stored = kernel.weights
     if stored.decoded_words:
         code[kernel.micro[0].symbol + "_decoding"] = _DECODING_BYTES
-    return _Choice(
-        stored.realisation,
-        sum(constant.nbytes for constant in kernel.constants),
-        macs * per_product + stored.decoded_words * _decoding_cycles(kernel),
-        code,
-    )
+    cycles = macs * per_product + stored.decoded_words * _decoding_cycles(kernel)
+    return _Choice(constant_bytes(kernel), cycles, code, stored.realisation)
 
 
 def _decoding_cycles(kernel: Kernel) -> float:
@@ -152,49 +148,3 @@ def _decoding_cycles(kernel: Kernel) -> float:
     passes = [micro for micro in kernel.micro if micro.family in _PASS_CYCLES]
     wide = sum(_WIDE_CYCLES for micro in passes if micro.parameters.get("bits") == 64)
     return sum((_PASS_CYCLES[micro.family] for micro in passes), _WORD_CYCLES) + wide
-
-
-def _choose(choices: dict[_Key, list[_Choice]], cost: Callable[[float, float], float]) -> _Chosen:
-    """Layer by layer the choice that is best beside all others', until none changes; from two
-    starts, since a routine pays only for several layers together."""
-
-    def total(chosen: _Chosen) -> float:
-        code = {k: v for choice in chosen.values() for k, v in choice.code.items()}
-        flash_bytes = sum(choice.constant_bytes for choice in chosen.values()) + sum(code.values())
-        return cost(flash_bytes, sum(choice.cycles for choice in chosen.values()))
-
-    def descend(chosen: _Chosen) -> _Chosen:
-        while True:
-            before = dict(chosen)
-            for name, every in choices.items():
-                totals = [total({**chosen, name: one}) for one in every]
-                chosen[name] = every[totals.index(min(totals))]
-            if total(chosen) >= total(before):
-                return before
-
-    plain = {name: every[0] for name, every in choices.items()}
-    fewest = {name: min(every, key=_constant_bytes) for name, every in choices.items()}
-    return min(descend(plain), descend(fewest), key=total)
-
-
-def _constant_bytes(choice: _Choice) -> int:
-    return choice.constant_bytes
-
-
-def _size(flash_bytes: float, cycles: float) -> float:
-    return flash_bytes + _TIE * cycles
-
-
-def _balance(flash_bytes: float, cycles: float) -> float:
-    return flash_bytes * cycles**2
-
-
-def _speed(flash_bytes: float, cycles: float) -> float:
-    return float(cycles * flash_bytes**_SIMILAR)
-
-
-_COSTS: dict[Objective, Callable[[float, float], float]] = {
-    "size": _size,
-    "balanced": _balance,
-    "speed": _speed,
-}

@@ -67,9 +67,9 @@ def layer_weights(call: Expr) -> Weights:
 
 def count_levels(call: Expr) -> int:
     """How many values a layer's weights hold, at least 2; 256 for a layer without weights."""
-    if op_name(call) not in CHANNEL_AXES:
+    if op_name(call) not in (*CHANNEL_AXES, "vq.sign_conv2d"):
         return LARGEST_LEVELS
-    return detect(layer_weights(call).weight).levels
+    return detect(constant_value(call.args[1])).levels
 
 
 def virtual_quantization(module: IRModule, net: str = "main") -> dict[str, Any] | None:

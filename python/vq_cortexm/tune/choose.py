@@ -1,15 +1,16 @@
-"""From databases to the schedule of a layer: of an equal layer, else of the most similar one.
+"""From databases to the schedules that a layer may have: an equal layer's, else what the most
+similar one won.
 
-Of an equal layer all that was measured is known, so the best point for the build's objective is
-taken that needs no more RAM than the kernel's own schedule. A similar layer, of the same operator,
-attributes and storage but of other sizes, gives what it was worth to answer otherwise than the
-kernel itself, as far as that is not about sizes.
+Of an equal layer all that was measured is known: the schedules that need no more RAM than the
+kernel's own and have the fewest cycles, or bytes of flash, or some of both. A similar layer, of the
+same operator, attributes and storage but of other sizes, gives what it was worth to answer
+otherwise than the kernel itself, as far as that is not about sizes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,7 +22,8 @@ from ..kernels.layer import Layer
 from ..resources import SHIPPED_SCHEDULES
 from ..target import Core
 from ..transform.lower_to_tir import Objective
-from .database import Database, Record, figures, load_database, pareto
+from ..transform.select_schedule import Alternative
+from .database import Database, Record, figures, load_database
 from .task import describe, digest, layer_key
 
 _SIZELESS = ("routine", "unroll", "weights")
@@ -29,51 +31,44 @@ _SIZELESS = ("routine", "unroll", "weights")
 _FARTHEST = math.log(2) * 3
 """The sum over all sizes of their ratios' logarithms, up to which layers are similar."""
 
-_Cost = Callable[[Record], tuple[float, ...]]
-
-
-def _size(record: Record) -> tuple[float, ...]:
-    cycles, flash, ram = figures(record.outcome)
-    return (flash, cycles, ram)
-
-
-def _balanced(record: Record) -> tuple[float, ...]:
-    cycles, flash, ram = figures(record.outcome)
-    return (flash * cycles**2, cycles, ram)
-
-
-def _speed(record: Record) -> tuple[float, ...]:
-    return figures(record.outcome)
-
-
-_COSTS: dict[Objective, _Cost] = {"size": _size, "balanced": _balanced, "speed": _speed}
-"""What a layer's schedule makes small; as `SelectRealisation` has it, layer by layer."""
-
 
 @dataclass(frozen=True, eq=False)
 class Schedules:
-    """Databases, the first that knows a layer deciding."""
+    """Databases for the layers of a build, the first that knows a layer deciding."""
 
     databases: tuple[Database, ...]
+    core: Core
+    objective: Objective
 
-    def of(self, layer: Layer, core: Core, objective: Objective) -> Schedule:
-        """What to answer otherwise than the kernel by itself; possible for this layer."""
-        task = digest(layer_key(layer, core))
-        own = _answers(layer, core, {})
+    def alternatives(self, layer: Layer) -> list[Alternative]:
+        """What to answer otherwise than the kernel by itself, all of it possible for this layer;
+        one at least."""
+        own = _answers(layer, self.core, {})
+        records = self._records(layer)
+        if records:
+            return [Alternative(_changes(r.schedule, own), figures(r.outcome)[0]) for r in records]
+        similar = self._similar(describe(layer, self.core))
+        wanted = {name: value for name, value in similar.items() if name in own}
+        return [Alternative(wanted if _is_possible(layer, self.core, wanted) else {})]
+
+    def cycles(self, layer: Layer) -> float | None:
+        """The fewest of the alternatives; None if no equal layer was measured."""
+        return min((figures(r.outcome)[0] for r in self._records(layer)), default=None)
+
+    def _records(self, layer: Layer) -> list[Record]:
+        """What was measured of an equal layer and this one can have; of all that are not worse in
+        everything than another."""
+        task = digest(layer_key(layer, self.core))
         for database in self.databases:
             records = list(database.known(task))
             if records:
-                chosen = _best(records, own, objective).schedule
-                return _changes(chosen, own) if _is_possible(layer, core, chosen) else {}
-        similar = self._similar(describe(layer, core))
-        if similar is None:
-            return {}
-        wanted = {name: value for name, value in similar.items() if name in own}
-        return wanted if _is_possible(layer, core, wanted) else {}
+                useful = _useful(records, self.objective)
+                return [r for r in useful if _is_possible(layer, self.core, r.schedule)]
+        return []
 
-    def _similar(self, layer: Mapping[str, Any]) -> Schedule | None:
-        """What the most similar layer answers otherwise than its kernel, about anything but sizes;
-        by cycles, as code is as large for any size."""
+    def _similar(self, layer: Mapping[str, Any]) -> Schedule:
+        """What the most similar layer answers otherwise than its kernel, about anything but
+        sizes."""
         nearest: tuple[float, list[Record]] = (_FARTHEST, [])
         for database in self.databases:
             for task, other in database.layers.items():
@@ -82,11 +77,11 @@ class Schedules:
                 if records:
                     nearest = far, records
         records = nearest[1]
-        if not records:
-            return None
-        # a kernel's own schedule is measured first
-        own = records[0].schedule
-        changes = _changes(_best(records, own, "balanced").schedule, own)
+        own = _own(records)
+        if own is None:
+            return {}
+        best = _useful(records, "balanced")[0]
+        changes = _changes(best.schedule, own.schedule)
         return {name: value for name, value in changes.items() if name in _SIZELESS}
 
 
@@ -96,18 +91,28 @@ def shipped() -> Database:
     return load_database(SHIPPED_SCHEDULES)
 
 
-def schedules(databases: Sequence[Database] = ()) -> Schedules:
-    """Of these databases, then of those that come with the package."""
-    return Schedules((*databases, shipped()))
+def schedules(core: Core, objective: Objective, databases: Sequence[Database] = ()) -> Schedules:
+    """Of these databases, then of what comes with the package."""
+    return Schedules((*databases, shipped()), core, objective)
 
 
-def _best(records: Iterable[Record], own: Schedule, objective: Objective) -> Record:
-    """Of those that take no more RAM than the kernel's own schedule, if that was measured."""
-    records = list(records)
-    of_own = [figures(r.outcome)[2] for r in records if dict(r.schedule) == dict(own)]
-    most = min(of_own, default=math.inf)
-    fitting = [r for r in records if figures(r.outcome)[2] <= most]
-    return min(pareto(fitting or records), key=_COSTS[objective])
+def _useful(records: Sequence[Record], objective: Objective) -> list[Record]:
+    """The front of cycles and flash, by cycles, of those that take no more RAM than the kernel's
+    own schedule; but for `size` none is slower than it."""
+    own = _own(records)
+    cycles, _, ram = figures(own.outcome) if own else (math.inf,) * 3
+    fitting = [r for r in records if figures(r.outcome)[2] <= ram]
+    if objective != "size":
+        fitting = [r for r in fitting if figures(r.outcome)[0] <= cycles]
+    front: list[Record] = []
+    for record in sorted(fitting, key=lambda one: figures(one.outcome)):
+        if not front or figures(record.outcome)[1] < figures(front[-1].outcome)[1]:
+            front.append(record)
+    return front
+
+
+def _own(records: Sequence[Record]) -> Record | None:
+    return next((record for record in records if record.is_own), None)
 
 
 def _changes(schedule: Schedule, own: Schedule) -> Schedule:

@@ -5,6 +5,8 @@
      "flash_bytes": ..., "ram_bytes": ...}                             a schedule of it
     {"task": T, "compiler": C, "schedule": {...}, "failure": "..."}    one that is not usable
 
+Of the schedule that a kernel has by itself a line says "own": true.
+
 T is a digest of the layer's facts (`task.describe`); C names this package's version and the C
 compiler's. A line that is cut off, since a run was interrupted, is left out.
 """
@@ -32,6 +34,8 @@ class Record:
     compiler: str
     schedule: Schedule
     outcome: Outcome
+    is_own: bool = False
+    """Whether the kernel has it by itself."""
 
 
 _Point = tuple[str, tuple[tuple[str, Any], ...]]
@@ -140,8 +144,9 @@ def _point(compiler: str, schedule: Schedule) -> _Point:
 def _to_json(record: Record) -> dict[str, Any]:
     outcome = record.outcome
     said = vars(outcome) if isinstance(outcome, Cost) else {"failure": outcome.reason}
+    own = {"own": True} if record.is_own else {}
     schedule = dict(record.schedule)
-    return {"task": record.task, "compiler": record.compiler, "schedule": schedule, **said}
+    return {"task": record.task, "compiler": record.compiler, "schedule": schedule, **said, **own}
 
 
 def _read(line: dict[str, Any], database: Database) -> None:
@@ -149,5 +154,6 @@ def _read(line: dict[str, Any], database: Database) -> None:
         database.layers[line["task"]] = line["layer"]
         return
     task, compiler, schedule = (line.pop(key) for key in ("task", "compiler", "schedule"))
+    is_own = line.pop("own", False)
     outcome = Failure(line["failure"]) if "failure" in line else Cost(**line)
-    database._keep(database.layers[task], Record(task, compiler, schedule, outcome))
+    database._keep(database.layers[task], Record(task, compiler, schedule, outcome, is_own))

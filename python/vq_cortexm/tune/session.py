@@ -2,17 +2,16 @@
 
 Every round goes to the layers that still have most to win: their cycles, times how many such layers
 there are, times the share of their schedules that nobody has measured. Spaces are enumerated that
-way; a space that is larger than the budget is searched (`guided`). What a database knows already is
-not measured again, so an interrupted run goes on where it was.
+way; one that is larger than the budget, and than `ENUMERATED`, is searched (`guided`). What a
+database knows already is not measured again, so an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._version import __version__
@@ -29,16 +28,17 @@ from ..transform.composed import nets_of
 from ..transform.lower_to_tir import layer_of, realisations
 from ..transform.select_realisation import possible_layers
 from ..transform.virtual_quantize import count_levels
-from .database import Database, Record, figures
+from .database import Database, Record
 from .image import Cost
 from .measure import BATCH, Outcome, RunImage, Trial, emulate, measure
 from .objective import Objective
 from .points import Point, Space
-from .task import Task, describe, digest, layer_key
+from .task import REALISATION, Task, describe, digest, layer_key, with_realisation
 
 ENUMERATED = 512
-"""Spaces up to this size are measured whole, where the budget allows."""
+"""Trials that a searched space gets at most."""
 _FEW_LEVELS = 64
+"""Up to which storing weights otherwise is part of the space."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,21 @@ class _Kind:
     """Layers of one key, and which of their points are to come."""
 
     task: Task
-    key: str
     space: Space
     progress: Progress
-    to_come: list[Point]
+    to_come: list[Point] = field(default_factory=list)
+
+    def layer_at(self, point: Point) -> tuple[Layer, Schedule]:
+        """The layer with its weights stored as the point says, and the rest of its schedule."""
+        schedule = dict(self.space.at(point)[0])
+        stored = str(schedule.pop(REALISATION, self.task.layers[0].realisation))
+        return with_realisation(self.task.layers[0], stored), schedule
+
+    def is_own(self, point: Point) -> bool:
+        """Whether the kernel of weights stored that way has the schedule by itself."""
+        schedules = self.space.schedules[0]
+        stored = schedules[point[0]].get(REALISATION)
+        return all(one.get(REALISATION) != stored for one in schedules[: point[0]])
 
 
 @dataclass(eq=False)
@@ -124,36 +135,35 @@ class _Session:
         """Of all layers that have more than one schedule."""
         found: dict[str, _Kind] = {}
         for net in nets_of(folded).values():
-            for layer in self._layers(net):
-                self._add(layer, found)
+            stored = realisations(net)
+            for var, call in bindings_of(net):
+                if op_name(call) in KERNELS:
+                    name = stored.get(str(var.name), "plain")
+                    self._add(call, layer_of(call, realisation=name), found)
         return list(found.values())
 
-    def _layers(self, net: Expr) -> Iterator[Layer]:
-        """Each with its weights as they are stored; of few levels, in every other way too."""
-        stored = realisations(net)
-        for var, call in bindings_of(net):
-            if op_name(call) not in KERNELS:
-                continue
-            layer = layer_of(call, realisation=stored.get(str(var.name), "plain"))
-            yield layer
-            if count_levels(call) <= _FEW_LEVELS:
-                for other in possible_layers(layer_of(call), self.board.core):
-                    if other.realisation != layer.realisation:
-                        yield other
+    def _others(self, call: Expr, layer: Layer) -> tuple[Realisation, ...]:
+        """How else the weights of a layer of few levels can be stored."""
+        if count_levels(call) > _FEW_LEVELS:
+            return ()
+        possible = possible_layers(replace(layer, realisation="plain"), self.board.core)
+        return tuple(one.realisation for one in possible if one.realisation != layer.realisation)
 
-    def _add(self, layer: Layer, found: dict[str, _Kind]) -> None:
-        key = layer_key(layer, self.board.core)
+    def _add(self, call: Expr, layer: Layer, found: dict[str, _Kind]) -> None:
+        stored = self._others(call, layer)
+        key = layer_key(layer, self.board.core) + " ".join(stored)
         if key in found:
             found[key].progress.alike += 1
             return
-        task = Task((layer,), self.board.core)
+        task = Task((layer,), self.board.core, (stored,))
         space = Space(task)
-        if len(space) < 2 and layer.realisation == "plain":
+        if len(space) < 2:
             return
-        to_come = [point for point in space if any(point)]
-        random.Random(f"{self.options.seed} {key}").shuffle(to_come)
-        progress = Progress(_name(layer), 1, len(space))
-        found[key] = _Kind(task, key, space, progress, to_come)
+        found[key] = kind = _Kind(task, space, Progress(_name(layer), 1, len(space)))
+        own = [point for point in space if kind.is_own(point)]
+        others = [point for point in space if not kind.is_own(point)]
+        random.Random(f"{self.options.seed} {key}").shuffle(others)
+        kind.to_come = [*own[1:], *others]
 
     def left_to_win(self, kind: _Kind) -> float:
         """Cycles, or what else the objective counts."""
@@ -188,11 +198,12 @@ class _Session:
         new = [point for point in points if self._find(kind, point) is None]
         trials = [Trial(partial(kind.task.make, kind.space.at(point))) for point in new]
         outcomes = measure(trials, kind.task.exam, self.run, jobs=self.options.jobs)
-        facts = describe(kind.task.layers[0], kind.task.core)
         for point, outcome in zip(new, outcomes, strict=True):
-            schedule = kind.space.at(point)[0]
-            record = Record(digest(kind.key), self.compiler, schedule, outcome)
-            self.database.add(facts, record)
+            layer, schedule = kind.layer_at(point)
+            self.database.add(
+                describe(layer, kind.task.core),
+                Record(self._task(layer), self.compiler, schedule, outcome, kind.is_own(point)),
+            )
         for point in points:
             self._note(kind, point)
         return len(new)
@@ -207,24 +218,21 @@ class _Session:
             return
         order = self.options.objective.order
         if progress.best is None or order(outcome) < order(progress.best.outcome):
+            layer, _ = kind.layer_at(point)
             schedule = kind.space.at(point)[0]
-            progress.best = Record(digest(kind.key), self.compiler, schedule, outcome)
+            progress.best = Record(self._task(layer), self.compiler, schedule, outcome)
+
+    def _task(self, layer: Layer) -> str:
+        return digest(layer_key(layer, self.board.core))
 
     def _find(self, kind: _Kind, point: Point) -> Outcome | None:
-        schedule: Schedule = kind.space.at(point)[0]
-        return self.database.find(digest(kind.key), self.compiler, schedule)
+        layer, schedule = kind.layer_at(point)
+        return self.database.find(self._task(layer), self.compiler, schedule)
 
     def _known(self, kind: _Kind, point: Point) -> Outcome:
         outcome = self._find(kind, point)
         assert outcome is not None
         return outcome
-
-
-def gain(progress: Progress) -> float:
-    """By what share the best schedule has fewer cycles than the kernel's own."""
-    own = figures(progress.own)[0] if progress.own else math.inf
-    best = figures(progress.best.outcome)[0] if progress.best else math.inf
-    return 0.0 if math.isinf(own) or math.isinf(best) else 1 - best / own
 
 
 def _name(layer: Layer) -> str:

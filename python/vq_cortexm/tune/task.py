@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from ..kernels import realise
 from ..kernels.knobs import Knobs, Schedule, every_schedule
 from ..kernels.layer import Kernel, Layer, TensorSpec
+from ..nary.encoding import Realisation
 from ..op.registry import OPS
 from ..target import Core
 from .image import Made
 from .measure import Exam
 
+REALISATION = "realisation"
+"""The knob that says how weights are stored."""
 _SAMPLES = 2
 _INSTRUCTIONS_PER_ELEMENT = 64
 """Far more than any kernel takes for a product or an element; what takes more hangs."""
@@ -34,10 +37,12 @@ _INSTRUCTIONS = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Layers, each but the first with the one before as its only input."""
+    """Layers, each but the first with the one before as its only input. Their weights may be stored
+    as `others` say instead, one tuple for each layer: a schedule has a knob `realisation` then."""
 
     layers: tuple[Layer, ...]
     core: Core
+    others: tuple[tuple[Realisation, ...], ...] = ()
 
     @cached_property
     def exam(self) -> Exam:
@@ -54,17 +59,21 @@ class Task:
 
     def make(self, schedules: Sequence[Schedule]) -> Made:
         """The kernels with one schedule a layer; UsageError: a schedule is not possible."""
-        kernels = [
-            _kernel(layer, self.core, Knobs(schedule))
-            for layer, schedule in zip(self.layers, schedules, strict=True)
-        ]
+        kernels = [self._kernel(i, Knobs(schedule)) for i, schedule in enumerate(schedules)]
         first, last = self.layers[0], self.layers[-1]
         between = tuple(layer.output for layer in self.layers[:-1])
         return Made(first.inputs, tuple(kernels), last.output, between)
 
     def schedules(self, layer: int = 0) -> Iterator[Schedule]:
         """All schedules of one layer, the kernel's own first."""
-        return every_schedule(lambda knobs: _kernel(self.layers[layer], self.core, knobs))
+        return every_schedule(lambda knobs: self._kernel(layer, knobs))
+
+    def _kernel(self, index: int, knobs: Knobs) -> Kernel:
+        layer = self.layers[index]
+        if self.others:
+            stored = knobs.choose(REALISATION, layer.realisation, self.others[index])
+            layer = with_realisation(layer, str(stored))
+        return realise(replace(layer, knobs=knobs), self.core)
 
     def _sample(self, chance: np.random.Generator, index: int) -> list[NDArray[Any]]:
         return [_values(chance, spec, index) for spec in self.layers[0].inputs]
@@ -74,6 +83,11 @@ class Task:
             y = OPS[layer.op].reference(*inputs, *layer.constants, layer.attrs)
             inputs = [np.asarray(y)]
         return np.asarray(inputs[0])
+
+
+def with_realisation(layer: Layer, name: str) -> Layer:
+    """The layer with its weights stored otherwise."""
+    return replace(layer, realisation=cast(Realisation, name))
 
 
 def layer_key(layer: Layer, core: Core) -> str:
@@ -103,10 +117,6 @@ def describe(layer: Layer, core: Core) -> dict[str, Any]:
 def digest(key: str) -> str:
     """A short name of a key."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
-
-
-def _kernel(layer: Layer, core: Core, knobs: Knobs) -> Kernel:
-    return realise(replace(layer, knobs=knobs), core)
 
 
 def _work(layer: Layer) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def test_what_is_added_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "db.jsonl"
     database = load_database(path, create=True)
     failed = Record("t", "c1", {"unroll": 2}, Failure("wrong outputs"))
-    for one in (record(7, {"unroll": 4}), failed, record(9, {"unroll": 8})):
+    own = replace(record(9, {"unroll": 8}), is_own=True)
+    for one in (record(7, {"unroll": 4}), failed, own):
         database.add(LAYER, one)
     again = load_database(path)
     assert again.layers == {"t": LAYER}
@@ -32,6 +34,7 @@ def test_what_is_added_is_read_again(tmp_path: Path) -> None:
     assert again.find("t", "c1", {"unroll": 2}) == Failure("wrong outputs")
     assert again.find("t", "c2", {"unroll": 8}) is None
     assert [dict(one.schedule) for one in again.known("t")] == [{"unroll": 4}, {"unroll": 8}]
+    assert [one.is_own for one in again.known("t")] == [False, True]
     assert path.read_text().count("layer") == 1
 
 

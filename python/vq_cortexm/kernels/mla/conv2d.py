@@ -51,8 +51,9 @@ from ..weights import accumulator_bounds
 from .dense import fully_connected
 from .lanes import BLOCK, Lines, head, in_lines, stream
 
-_STRAIGHT = 40
-"""Steps of all lines in straight code, 2 KB with a full tile; only of lines under two blocks."""
+_STRAIGHT, _LONGEST_STRAIGHT = 40, 120
+"""Steps of all lines in straight code, 2 KB with a full tile; only of lines under two blocks. And
+up to which a schedule may ask for it."""
 _DECODED_BYTES = 4096
 """Of the lanes of pixels that a tile of weights is decoded for."""
 _WIDE = 1 << 23
@@ -97,7 +98,11 @@ class _Conv:
         """The routine for three pixels and full tiles of channels and one of `rest`."""
         attrs = self.attrs
         _, count, steps = self.lines.weight.shape
-        straight = count * steps <= _STRAIGHT and steps < 2 * BLOCK and not self.lines.split
+        is_possible = steps < 2 * BLOCK and not self.lines.split
+        is_possible = is_possible and count * steps <= _LONGEST_STRAIGHT
+        own = int(is_possible and count * steps <= _STRAIGHT)
+        others = (0, 1) if is_possible else ()
+        straight = self.layer.knobs.number("straight", own, others) == 1
         parameters = {
             "tile": self.tile,
             "lines": count,
