@@ -54,7 +54,7 @@ def binary_conv2d(layer: Layer) -> Kernel:
     geometry = Geometry(w, layer.inputs[0].shape, layer.output.shape, attrs)
     borders = border(0, geometry), border(1, geometry)
     added = sums_less_counts(geometry, borders)
-    is_vertical = prefers_vertical(geometry)
+    is_vertical = _counts_vertically(layer, geometry)
     if is_vertical and attrs.to_signs:
         return _vertical_to_signs(
             layer, geometry, borders, vertical.starts(geometry, layer.constants[1], added)
@@ -67,6 +67,13 @@ def binary_conv2d(layer: Layer) -> Kernel:
     if is_vertical and isinstance(end, LineRequantizer) and vertical.takes_line(geometry, end.line):
         return _vertical_to_bytes(layer, geometry, borders, added, end.line)
     return _by_counts(layer, geometry, borders, added, end, is_vertical)
+
+
+def _counts_vertically(layer: Layer, geometry: Geometry) -> bool:
+    """Whether the schedule says so; trees take windows up to some size."""
+    ways = ("vertical", "trees") if geometry.window_words <= horizontal.MOST_WORDS else ()
+    own = "vertical" if prefers_vertical(geometry) else "trees"
+    return layer.knobs.choose("counters", own, ways) == "vertical"
 
 
 def prefers_vertical(geometry: Geometry) -> bool:

@@ -21,6 +21,8 @@ from ..kernels import realise
 from ..kernels.knobs import Knobs, Schedule, every_schedule
 from ..kernels.layer import Kernel, Layer, TensorSpec
 from ..nary.encoding import Realisation
+from ..op.binary_conv2d import BinaryConv2dAttrs
+from ..op.bits import pack
 from ..op.registry import OPS
 from ..target import Core
 from .image import Made
@@ -76,7 +78,12 @@ class Task:
         return realise(replace(layer, knobs=knobs), self.core)
 
     def _sample(self, chance: np.random.Generator, index: int) -> list[NDArray[Any]]:
-        return [_values(chance, spec, index) for spec in self.layers[0].inputs]
+        first = self.layers[0]
+        if isinstance(first.attrs, BinaryConv2dAttrs):
+            # words have bits of channels alone
+            shape = (*first.inputs[0].shape[:-1], first.attrs.channels)
+            return [pack(chance.integers(0, 2, shape))]
+        return [_values(chance, spec, index) for spec in first.inputs]
 
     def _reference(self, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
         for layer in self.layers:
