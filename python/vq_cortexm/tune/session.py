@@ -8,11 +8,14 @@ database knows already is not measured again, so an interrupted run goes on wher
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+
+import numpy as np
 
 from .._version import __version__
 from ..compat import Expr, IRModule, op_name
@@ -22,6 +25,7 @@ from ..kernels.knobs import Schedule
 from ..kernels.layer import Layer
 from ..micro.toolchain import tool_version
 from ..nary.encoding import Realisation
+from ..op.binary_conv2d import BinaryConv2dAttrs
 from ..target import Board
 from ..transform.channels import bindings_of
 from ..transform.composed import nets_of
@@ -37,6 +41,8 @@ from .task import REALISATION, Task, describe, digest, layer_key, with_realisati
 
 ENUMERATED = 512
 """Trials that a searched space gets at most."""
+_CODE_BYTES = 6000
+"""Of a candidate, at most, about."""
 _FEW_LEVELS = 64
 """Up to which storing weights otherwise is part of the space."""
 
@@ -197,7 +203,8 @@ class _Session:
         """Measures the points that the database does not know; how many."""
         new = [point for point in points if self._find(kind, point) is None]
         trials = [Trial(partial(kind.task.make, kind.space.at(point))) for point in new]
-        outcomes = measure(trials, kind.task.exam, self.run, jobs=self.options.jobs)
+        jobs, batch = self.options.jobs, self._batch(kind.task)
+        outcomes = measure(trials, kind.task.exam, self.run, jobs=jobs, batch=batch)
         for point, outcome in zip(new, outcomes, strict=True):
             layer, schedule = kind.layer_at(point)
             self.database.add(
@@ -207,6 +214,16 @@ class _Session:
         for point in points:
             self._note(kind, point)
         return len(new)
+
+    def _batch(self, task: Task) -> int:
+        """Candidates of an image that fit the board's memories, about: each has an output, and
+        weights and code of its own."""
+        layer, board = task.layers[-1], self.board
+        output_bytes = math.prod(layer.output.shape) * np.dtype(layer.output.dtype).itemsize
+        weight_bytes = sum(constant.nbytes for constant in layer.constants)
+        in_ram = (board.ram.size_bytes - board.stack_bytes) // 2 // output_bytes
+        in_flash = board.flash.size_bytes // (2 * weight_bytes + _CODE_BYTES)
+        return max(1, min(BATCH, in_ram, in_flash))
 
     def _note(self, kind: _Kind, point: Point) -> None:
         progress, outcome = kind.progress, self._known(kind, point)
@@ -237,12 +254,16 @@ class _Session:
 
 def _name(layer: Layer) -> str:
     """As people tell layers apart."""
-    shape = "x".join(map(str, layer.inputs[0].shape[1:]))
-    to = "x".join(map(str, layer.output.shape[1:]))
+    shape, to = layer.inputs[0].shape[1:], layer.output.shape[1:]
+    if isinstance(layer.attrs, BinaryConv2dAttrs):
+        # words hold channels
+        outputs = layer.constants[0].shape[0]
+        shape, to = (*shape[:-1], layer.attrs.channels), (*to[:-1], outputs)
     weights = [c.shape for c in layer.constants if c.ndim > 2]
     size = "" if not weights else f" {'x'.join(map(str, _kernel_size(layer, weights[0])))}"
     stored: Realisation | str = "" if layer.realisation == "plain" else f", {layer.realisation}"
-    return f"{layer.op.removeprefix('vq.')}{size} {shape} → {to}{stored}"
+    x, y = ("x".join(map(str, tensor)) for tensor in (shape, to))
+    return f"{layer.op.removeprefix('vq.')}{size} {x} → {y}{stored}"
 
 
 def _kernel_size(layer: Layer, weights: tuple[int, ...]) -> tuple[int, ...]:

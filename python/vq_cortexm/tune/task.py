@@ -72,7 +72,7 @@ class Task:
 
     def _kernel(self, index: int, knobs: Knobs) -> Kernel:
         layer = self.layers[index]
-        if self.others:
+        if self.others and self.others[index]:
             stored = knobs.choose(REALISATION, layer.realisation, self.others[index])
             layer = with_realisation(layer, str(stored))
         return realise(replace(layer, knobs=knobs), self.core)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nary_net import levels_of, nary_net
 from tuned_layers import BOARD, folded
 
 from vq_cortexm.build import build_folded
@@ -42,15 +43,15 @@ def tune(path: Path, trials: int, run: Counting, net: str = "keywords") -> list[
 def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
     first = Counting()
-    kinds = tune(whole, 60, first)
-    assert first.count == 60
+    kinds = tune(whole, 40, first)
+    assert first.count == 40
     with pytest.raises(KeyboardInterrupt):
-        tune(parts, 60, Counting(stop_after=30))
+        tune(parts, 40, Counting(stop_after=20))
     known = parts.read_text().count("schedule")
-    assert 0 < known <= 30
+    assert 0 < known <= 20
     rest = Counting()
-    again = tune(parts, 60 - known, rest)
-    assert rest.count == 60 - known
+    again = tune(parts, 40 - known, rest)
+    assert rest.count == 40 - known
     assert parts.read_text() == whole.read_text()
     assert [kind.best for kind in again] == [kind.best for kind in kinds]
     assert all(isinstance(kind.own, Cost) and kind.failed == 0 for kind in kinds)
@@ -80,3 +81,20 @@ def test_objectives_weigh_flash_and_ram() -> None:
     assert Objective().cost(cost) == 100
     assert Objective(1, 5, 0).cost(cost) == 200
     assert Objective(0, 0, 1).cost(cost) == 10
+
+
+def test_how_weights_of_few_levels_are_stored_is_part_of_the_space(tmp_path: Path) -> None:
+    module = nary_net(levels_of(9, False, 1), "plain")
+    module["main"] = module["main"].without_attr("vq.virtual_quantization")
+    built = build_folded(module, objective="speed")
+    path = tmp_path / "db.jsonl"
+    database = load_database(path, create=True)
+    kinds = tune_module(built.module, BOARD, database, TuneOptions(60, jobs=2))
+    assert sum(kind.measured for kind in kinds) == 60
+    stored = {str(layer["realisation"]) for layer in database.layers.values()}
+    assert {"plain", "bitfield"} < stored
+    for task in database.layers:
+        assert sum(record.is_own for record in database.known(task)) <= 1
+    again = build_folded(module, objective="speed", db=path)
+    samples = random_samples(again.program.inputs, 2, seed=1)
+    assert again.run(samples, BOARD, check=True).bit_exact
