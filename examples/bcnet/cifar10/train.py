@@ -70,7 +70,7 @@ RECIPE = Recipe(
     IMAGE_SCALE,
     Trainings(
         Schedule(20, 0.01, weight_decay=0.05, label_smoothing=0.1, bfloat16=True),
-        Schedule(50, 0.01, weight_decay=0.05, bfloat16=True),
+        Schedule(100, 0.01, weight_decay=0.05, bfloat16=True),
         Schedule(3, 1e-3),
         Schedule(5, 2e-3, bfloat16=True),
     ),

@@ -34,8 +34,8 @@ def fast() -> nn.Module:
         *stem(1, 64),
         nn.MaxPool2d(2),
         *binary(64, 64),
-        *binary(64, 96, stride=2),
-        *binary_last(96, 128),
+        *binary(64, 128, stride=2),
+        *binary_last(128, 128),
         *placed_classifier(9 * 128, 7),
     )
 
@@ -45,13 +45,13 @@ def accurate() -> nn.Module:
     return nn.Sequential(
         *convolution(1, 32),
         nn.MaxPool2d(2),
-        *convolution(32, 32),
+        *convolution(32, 40),
         nn.MaxPool2d(2),
-        *convolution(32, 64),
+        *convolution(40, 64),
         *convolution(64, 64),
         nn.MaxPool2d(2),
-        *convolution(64, 128),
-        *classifier(128, 7, dropout=0.2),
+        *convolution(64, 96),
+        *classifier(96, 7, dropout=0.2),
     )
 
 
@@ -70,7 +70,7 @@ RECIPE = Recipe(
     IMAGE_SCALE,
     Trainings(
         Schedule(20, 0.01, weight_decay=0.05, label_smoothing=0.1, bfloat16=True),
-        Schedule(40, 0.01, weight_decay=0.05, bfloat16=True),
+        Schedule(80, 0.01, weight_decay=0.05, bfloat16=True),
         Schedule(3, 1e-3),
         Schedule(5, 2e-3, bfloat16=True),
     ),

@@ -58,13 +58,13 @@ def _macs(net: nn.Module, shape: tuple[int, ...]) -> dict[bool, int]:
 def test_nets_keep_to_the_limits(
     name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """About 0.26 cycles a binary multiplication, 1.2 one of the stem, 0.85 another 8-bit one."""
+    """About 0.26 cycles a binary multiplication, 1.3 one of the stem, 1 another 8-bit one."""
     recipe = _example(name, monkeypatch)["RECIPE"]
     accurate, fast = recipe.accurate(), recipe.fast()
     of_accurate, of_fast = _macs(accurate, shape), _macs(fast, shape)
     assert 5e6 <= of_accurate[False] <= 80e6 and of_accurate[True] == 0
     assert 50e3 <= sum(p.numel() for p in accurate.parameters()) <= 600e3
-    assert 0.26 * of_fast[True] + 1.2 * of_fast[False] < 0.25 * 0.85 * of_accurate[False]
+    assert 0.26 * of_fast[True] + 1.3 * of_fast[False] < 0.25 * of_accurate[False]
     layers = [m for m in fast.modules() if isinstance(m, BinaryConv2d)]
     assert all(m.weight.shape[1] % 32 == 0 for m in layers)
 
