@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify bench bench-bcnet format setup lint types c-format unit slow clean distclean
+.PHONY: demo test verify bench bench-bcnet bench-tune format setup lint types c-format unit slow clean distclean
 
 demo: setup
 	$(BIN)/python examples/digits/demo.py
@@ -29,6 +29,14 @@ bench-bcnet:
 		sets' folders that examples/bcnet/README.md names>))
 	@scripts/setup.sh
 	$(BIN)/python benchmarks/bcnet.py "$(DATASETS)"
+
+# Measures every schedule of MLPerf Tiny's layers (build/tune/all.jsonl; with it an interrupted run
+# goes on), and writes what is shipped of it, docs/tuning.md and its plot.
+bench-tune:
+	$(if $(MODELS),,$(error MODELS is not set: make bench-tune MODELS=<as for bench>))
+	@scripts/setup.sh
+	$(BIN)/python benchmarks/tune_shipped.py "$(MODELS)"
+	$(BIN)/python benchmarks/tuning.py "$(MODELS)"
 
 format: setup
 	$(BIN)/python -m ruff check --fix .

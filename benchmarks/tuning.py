@@ -1,8 +1,8 @@
 """What tuning wins, and guided against random search: docs/tuning.md and its plot.
 
-    python benchmarks/tuning.py MODELS --db ALL.jsonl [--output docs/tuning.md]
+    python benchmarks/tuning.py MODELS [--db ALL.jsonl] [--output docs/tuning.md]
 
-MODELS is the folder of MLPerf Tiny's models; ALL.jsonl is the file of `tune_shipped.py`, which has
+MODELS is the folder of MLPerf Tiny's models; --db is the file of `tune_shipped.py`, which has
 every schedule of four of them. What is missing there is measured and added. Joint spaces, of layers
 that follow each other, are searched with as many trials by guided and by random search, from five
 seeds each; every point is measured in the emulator once.
@@ -25,13 +25,13 @@ from matplotlib.figure import Figure
 
 from models import Model, ModelsMissingError, find_models
 from plots import STYLE
-from vq_cortexm.build import build
+from vq_cortexm.build import build, build_folded
 from vq_cortexm.compat import IRModule
 from vq_cortexm.frontend import load
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import BOARDS
 from vq_cortexm.transform.lower_to_tir import kernel_calls, layer_of
-from vq_cortexm.transform.pipeline import fold_pipeline
+from vq_cortexm.transform.pipeline import fold_pipeline, select_pipeline
 from vq_cortexm.transform.select_realisation import possible_layers
 from vq_cortexm.transform.vq_config import requested_quantization
 from vq_cortexm.tune.database import load_database
@@ -111,9 +111,11 @@ class Race:
 
 @dataclass(frozen=True)
 class Row:
-    """A model: cycles as it is built by default, and with all its schedules measured."""
+    """A model: cycles with the kernels' own schedules, as it is built by default, and with all
+    its schedules measured."""
 
     model: Model
+    own_cycles: int
     default_cycles: int
     tuned_cycles: int
     kinds: int
@@ -183,16 +185,17 @@ def _curve(search: Search, space: Space, seed: int, costs: Measured) -> list[flo
 def tuned(model: Model, path: Path, db: Path) -> Row:
     """Measures what is missing, and builds with and without."""
     module, database = load(path), load_database(db, create=True)
+    alone = select_pipeline(BOARD.core, "speed")(fold_pipeline()(module))
+    own = build_folded(alone, objective="speed", name=model.key)
     default = build(module, objective="speed", name=model.key)
     kinds = tune_module(default.module, BOARD, database, TuneOptions(1_000_000))
     best = build(module, objective="speed", db=db, name=model.key)
     samples = random_samples(default.program.inputs, 1, seed=1)
-    runs = [compiled.run(samples, BOARD, check=True) for compiled in (default, best)]
-    print(f"{model.key}: {runs[0].cycles} {runs[1].cycles}", file=sys.stderr, flush=True)
+    runs = [compiled.run(samples, BOARD, check=True) for compiled in (own, default, best)]
+    print(f"{model.key}: {[run.cycles for run in runs]}", file=sys.stderr, flush=True)
     return Row(
         model,
-        runs[0].cycles or 0,
-        runs[1].cycles or 0,
+        *(run.cycles or 0 for run in runs),
         len(kinds),
         sum(kind.measured for kind in kinds),
         sum(kind.failed for kind in kinds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 # first: it imports TVM
 from . import _import_tvm  # noqa: F401  # isort: skip
 
-from . import bcnet, frontend, transform
+from . import bcnet, frontend, transform, tune
 from ._version import __version__
 from .build import build
 from .compat import register_target_tags
@@ -26,4 +26,5 @@ __all__ = [
     "export_int8",
     "frontend",
     "transform",
+    "tune",
 ]

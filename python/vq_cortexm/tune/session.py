@@ -236,8 +236,8 @@ class _Session:
         order = self.options.objective.order
         if progress.best is None or order(outcome) < order(progress.best.outcome):
             layer, _ = kind.layer_at(point)
-            schedule = kind.space.at(point)[0]
-            progress.best = Record(self._task(layer), self.compiler, schedule, outcome)
+            schedule, is_own = kind.space.at(point)[0], kind.is_own(point)
+            progress.best = Record(self._task(layer), self.compiler, schedule, outcome, is_own)
 
     def _task(self, layer: Layer) -> str:
         return digest(layer_key(layer, self.board.core))
