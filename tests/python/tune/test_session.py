@@ -13,10 +13,13 @@ from vq_cortexm.build import build_folded
 from vq_cortexm.errors import UsageError
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import BOARDS
+from vq_cortexm.tune import guided, session
 from vq_cortexm.tune.database import load_database
+from vq_cortexm.tune.guided import Evaluate, guided_search
 from vq_cortexm.tune.image import Cost
 from vq_cortexm.tune.measure import RunImage, emulate
 from vq_cortexm.tune.objective import Objective
+from vq_cortexm.tune.points import Space
 from vq_cortexm.tune.session import Progress, TuneOptions, tune_module
 
 
@@ -98,3 +101,20 @@ def test_how_weights_of_few_levels_are_stored_is_part_of_the_space(tmp_path: Pat
     again = build_folded(module, objective="speed", db=path)
     samples = random_samples(again.program.inputs, 2, seed=1)
     assert again.run(samples, BOARD, check=True).bit_exact
+
+
+def test_a_space_beyond_the_budget_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ENUMERATED", 16)
+    searched = []
+
+    def search(space: Space, trials: int, seed: int, evaluate: Evaluate) -> None:
+        searched.append((len(space), trials))
+        guided_search(space, trials, seed, evaluate)
+
+    monkeypatch.setattr(guided, "guided_search", search)
+    kinds = tune(tmp_path / "db.jsonl", 24, Counting())
+    assert searched and all(trials <= 16 < points for points, trials in searched)
+    some = [kind for kind in kinds if 1 < kind.measured < kind.points]
+    assert some and all(kind.failed == 0 and kind.best is not None for kind in some)
