@@ -122,7 +122,11 @@ def thresholds(
         middle = (first + last) // 2
         output = requantize(middle, scaling) + attrs.y_zero_point
         positive = np.clip(output, attrs.y_min, attrs.y_max) >= 0
-        first, last = np.where(positive, first, middle + 1), np.where(positive, middle, last)
+        # where the search has ended, at a sum that no input reaches, it stays
+        first, last = (
+            np.where(positive | (first == last), first, middle + 1),
+            np.where(positive, middle, last),
+        )
     return np.asarray(first - bias, np.int32)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from qonnx_builder import QonnxNet
 from tvm import relax
@@ -131,6 +131,7 @@ def test_a_core_without_a_routine_and_a_way_to_store_weights_keep_the_layer() ->
     st.floats(2.0**-13, 3.0, width=32),
     st.integers(-128, 127),
 )
+@example(1662919, "single", 1.0, 0)
 def test_thresholds_are_where_outputs_turn(
     seed: int, rounding: str, scale: float, zero_point: int
 ) -> None:

@@ -70,7 +70,7 @@ def test_of_several_alternatives_the_objective_takes_what_is_best_together() -> 
     def both(layer: Layer) -> list[Alternative]:
         if layer.op != "vq.conv2d":
             return [Alternative({}, 10.0)]
-        return [Alternative({}, 100.0), Alternative({"unroll": 4}, 101.0)]
+        return [Alternative({}, 100.0), Alternative({"unroll": 4}, 110.0)]
 
     for objective, count in (("speed", 0), ("size", 4)):
         module = transform.select_pipeline(CORE, objective, both)(folded("residual"))
