@@ -34,9 +34,7 @@ class Objective:
     def __str__(self) -> str:
         """As `parse_objective` reads it."""
         weights = [(name, getattr(self, name)) for name in _NAMES if getattr(self, name)]
-        if len(weights) == 1 and weights[0][1] == 1:
-            return weights[0][0]
-        return "+".join(f"{weight:g}*{name}" for name, weight in weights)
+        return "+".join(name if weight == 1 else f"{weight:g}*{name}" for name, weight in weights)
 
 
 def parse_objective(text: str) -> Objective:

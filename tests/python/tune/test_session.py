@@ -18,7 +18,7 @@ from vq_cortexm.tune.database import load_database
 from vq_cortexm.tune.guided import Evaluate, guided_search
 from vq_cortexm.tune.image import Cost
 from vq_cortexm.tune.measure import RunImage, emulate
-from vq_cortexm.tune.objective import Objective
+from vq_cortexm.tune.objective import Objective, parse_objective
 from vq_cortexm.tune.points import Space
 from vq_cortexm.tune.session import Progress, TuneOptions, tune_module
 
@@ -84,6 +84,8 @@ def test_objectives_weigh_flash_and_ram() -> None:
     assert Objective().cost(cost) == 100
     assert Objective(1, 5, 0).cost(cost) == 200
     assert Objective(0, 0, 1).cost(cost) == 10
+    for text in ("cycles", "ram", "cycles+20*flash", "0.5*cycles+3*flash+ram"):
+        assert str(parse_objective(text)) == text
 
 
 def test_how_weights_of_few_levels_are_stored_is_part_of_the_space(tmp_path: Path) -> None:
