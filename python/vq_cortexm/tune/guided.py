@@ -29,6 +29,7 @@ Evaluate = Callable[[list[Point]], list[float]]
 """Costs of points, measured together; infinite where one failed."""
 
 _ANNOTATION = "vq.layer"
+_LOGGER = "tvm.s_tir.meta_schedule"
 _WARM_UP = 16
 """Points that are chosen at random before the cost model says anything."""
 _PER_ROUND = 16
@@ -209,13 +210,34 @@ class _Features(ms.feature_extractor.PyFeatureExtractor):  # type: ignore[misc]
 @contextmanager
 def _alone(seed: int) -> Iterator[None]:
     """Keeps MetaSchedule's many reports away from the terminal, and seeds what its cost model draws
-    from before it is trained: NumPy's own source of chance."""
-    logger = logging.getLogger("tvm.s_tir.meta_schedule")
-    level, state = logger.level, np.random.get_state()
-    logger.setLevel(logging.ERROR)
+    from before it is trained: NumPy's own source of chance. Afterwards both are as they were.
+
+    MetaSchedule sets its loggers up anew in every run, from the handlers that they have, which need
+    names then; it leaves files open in a folder that goes.
+    """
+    state = np.random.get_state()
+    main = logging.getLogger(_LOGGER)
+    level, propagates, handlers = main.level, main.propagate, main.handlers
+    others = [handler for logger in _children() for handler in logger.handlers]
+    main.setLevel(logging.ERROR)
+    main.handlers = []
     np.random.seed(seed)
     try:
         yield
     finally:
         np.random.set_state(state)
-        logger.setLevel(level)
+        for logger in (main, *_children()):
+            for handler in [one for one in logger.handlers if one not in others]:
+                logger.removeHandler(handler)
+                handler.close()
+        main.setLevel(level)
+        main.propagate, main.handlers = propagates, handlers
+
+
+def _children() -> list[logging.Logger]:
+    loggers = logging.Logger.manager.loggerDict.items()
+    return [
+        logger
+        for name, logger in loggers
+        if name.startswith(f"{_LOGGER}.") and isinstance(logger, logging.Logger)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,3 +61,15 @@ def test_guided_search_beats_random_search_and_repeats_itself(space: Space) -> N
     drawn = [searched(random_search, space, seed).best() for seed in range(5)]
     assert guided.best() < sorted(drawn)[2]
     assert searched(guided_search, space, 1).seen == guided.seen
+
+
+def test_handlers_of_the_loggers_are_left_as_they_were(space: Space) -> None:
+    logger = logging.getLogger("tvm.s_tir.meta_schedule")
+    own = logging.StreamHandler()
+    logger.addHandler(own)
+    try:
+        before = (logger.level, logger.propagate, list(logger.handlers))
+        guided_search(space, 4, 1, Landscape(space))
+        assert (logger.level, logger.propagate, list(logger.handlers)) == before
+    finally:
+        logger.removeHandler(own)
