@@ -21,6 +21,7 @@ import tvm_ffi
 from numpy.typing import NDArray
 from tvm import relax, s_tir, tirx
 from tvm.ir import GenericConst, Op, PointerType, _ffi_api, register_op_attr
+from tvm.ir.utils import derived_object as derived_object
 from tvm.relax.frontend.onnx import onnx_frontend
 from tvm.sym.analyzer import Analyzer
 from tvm.tirx.buffer import is_buffer_var
@@ -205,6 +206,18 @@ def emit_if(
 def kept_attrs(function: Expr) -> dict[str, Any]:
     """A function's attributes but for its symbol, to put on the function that replaces it."""
     return {str(k): v for k, v in (function.attrs or {}).items() if k != "global_symbol"}
+
+
+def meta_schedule() -> Any:
+    """MetaSchedule, which only tuning imports."""
+    from tvm.s_tir import meta_schedule as found
+
+    return found
+
+
+def runtime_tensor(value: NDArray[Any]) -> Any:
+    """A copy of an array, as TVM's functions take it."""
+    return tvm.runtime.tensor(np.ascontiguousarray(value))
 
 
 @contextmanager

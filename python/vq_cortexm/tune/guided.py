@@ -18,13 +18,18 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm.ir.utils import derived_object
-from tvm.s_tir import meta_schedule as ms
 
-from ..compat import PrimFunc, without_tensor_intrinsics
+from ..compat import (
+    PrimFunc,
+    derived_object,
+    meta_schedule,
+    runtime_tensor,
+    without_tensor_intrinsics,
+)
 from ..kernels.tir import FunctionBuilder, T, store
 from .points import Point, Space
 
+ms: Any = meta_schedule()
 Evaluate = Callable[[list[Point]], list[float]]
 """Costs of points, measured together; infinite where one failed."""
 
@@ -204,7 +209,7 @@ class _Features(ms.feature_extractor.PyFeatureExtractor):  # type: ignore[misc]
         """As TVM's tensors."""
         layers = len(self.space.sizes)
         rows = [self.space.features(_point(one.sch.mod, layers)) for one in candidates]
-        return [tvm.runtime.tensor(np.ascontiguousarray(row[np.newaxis])) for row in rows]
+        return [runtime_tensor(row[np.newaxis]) for row in rows]
 
 
 @contextmanager
