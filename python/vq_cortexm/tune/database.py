@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..files import write_atomically
 from ..kernels.knobs import Schedule
 from .image import Cost
 from .measure import Failure, Outcome
@@ -68,10 +69,13 @@ class Database:
                 raise UsageError(f"{self.path}: {error.strerror}") from None
 
     def take_over(self, other: Database) -> None:
-        """Adds what the other knows and this one does not."""
+        """Adds what the other knows and this one does not, by the same compiler where this one
+        knows a task at all."""
         for task, points in other.records.items():
+            known = dict(self.records.get(task, {}))
+            compilers = {compiler for compiler, _ in known} or {c for c, _ in points}
             for point, record in points.items():
-                if point not in self.records.get(task, {}):
+                if point not in known and record.compiler in compilers:
                     self.add(other.layers[task], record)
 
     def find(self, task: str, compiler: str, schedule: Schedule) -> Outcome | None:
@@ -94,7 +98,8 @@ class Database:
 
 
 def load_database(path: Path, *, create: bool = False) -> Database:
-    """The database of a file. UsageError: it is none, or is not there and is not to be created."""
+    """The database of a file. UsageError: it is none, or is not there and is not to be created.
+    With `create` a last line that is cut off is removed; else the file stays as it is."""
     database = Database(path)
     if not path.exists() and create:
         return database
@@ -103,16 +108,22 @@ def load_database(path: Path, *, create: bool = False) -> Database:
     except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or "no text file"
         raise UsageError(f"{path}: {said}; a file that `vq-cortexm tune --db` made works") from None
-    whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):
-        # what was cut off must not run into the next line
-        path.write_text("".join(whole), encoding="ascii")
-    for number, line in enumerate(whole, 1):
+    for number, line in enumerate(lines, 1):
+        if _is_cut_off(line):
+            break
         try:
             _read(json.loads(line), database)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}, line {number}: not a record of tuning") from error
+    if create and lines and _is_cut_off(lines[-1]):
+        # what was cut off must not run into what is added
+        write_atomically(path, "".join(lines[:-1]).encode())
     return database
+
+
+def _is_cut_off(line: str) -> bool:
+    """Whether it is the beginning of a record that an interrupted run left."""
+    return line.startswith('{"') and not line.endswith("\n")
 
 
 def pareto(records: Iterable[Record]) -> list[Record]:

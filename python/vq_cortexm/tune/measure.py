@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import VqError
+from ..errors import VqError, first_line
 from ..files import write_atomically
 from ..micro.runner import DeviceRun, run_on_board
 from ..target import Board
@@ -139,4 +139,4 @@ def _examine(image: Image, exam: Exam, run: RunImage) -> list[Outcome]:
 
 def _failure(error: Exception) -> Failure:
     name = "" if isinstance(error, VqError) else f"{type(error).__name__}: "
-    return Failure(f"{name}{error}".splitlines()[0])
+    return Failure(f"{name}{first_line(error)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -90,8 +90,3 @@ def _features(schedule: Schedule, columns: dict[str, list[Value]]) -> NDArray[np
             row += [math.log2(number), 1 / number] if number else [0.0, 0.0]
         row += [float(value == one) for one in values]
     return np.array(row)
-
-
-def in_order(points: Sequence[Point]) -> list[Point]:
-    """Without repetitions."""
-    return list(dict.fromkeys(points))

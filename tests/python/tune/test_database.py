@@ -45,7 +45,10 @@ def test_a_line_that_was_cut_off_is_left_out_and_nothing_else(tmp_path: Path) ->
     database.add(LAYER, record(9, {"unroll": 8}))
     whole = path.read_text()
     path.write_text(whole[:-9])
-    again = load_database(path)
+    cut = path.read_text()
+    assert len(list(load_database(path).known("t"))) == 1
+    assert path.read_text() == cut
+    again = load_database(path, create=True)
     assert [one.outcome for one in again.known("t")] == [Cost(7, 7, 10, 20)]
     again.add(LAYER, record(9, {"unroll": 8}))
     assert path.read_text() == whole
@@ -56,6 +59,24 @@ def test_what_another_compiler_measured_gives_way_to_the_last_one() -> None:
     for one in (record(7, {"unroll": 4}), record(8, {"unroll": 4}, "c2")):
         database.add(LAYER, one)
     assert [one.compiler for one in database.known("t")] == ["c2"]
+
+
+def test_a_warm_start_does_not_mix_compilers() -> None:
+    mine, other = Database(), Database()
+    mine.add(LAYER, record(7, {"unroll": 4}))
+    other.add(LAYER, record(6, {"unroll": 8}, "c2"))
+    mine.take_over(other)
+    assert [one.compiler for one in mine.known("t")] == ["c1"]
+
+
+@pytest.mark.parametrize("text", ["my notes", "my notes\nwithout an end"])
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_that_is_none_is_refused_and_stays(tmp_path: Path, text: str, create: bool) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="line 1: not a record of tuning"):
+        load_database(path, create=create)
+    assert path.read_text() == text
 
 
 def test_a_warm_start_takes_what_is_not_known_yet() -> None:
