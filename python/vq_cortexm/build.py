@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import tvm
 from tvm import relax
 
 from . import target as targets
@@ -17,7 +16,7 @@ from .aot.extract import extract_program
 from .aot.library import LibraryOptions, render_library
 from .aot.plan import MemoryPlan, check_plan, plan_memory
 from .aot.program import Program
-from .codegen.lower import lower_function
+from .codegen.lower import lower_functions
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
 from .errors import UsageError
@@ -108,12 +107,7 @@ def _plan(
     folded: IRModule, core: targets.Core, io: Io, overlap: bool
 ) -> tuple[Program, MemoryPlan]:
     lowered = lower_pipeline(core, overlap)(folded)
-    functions = {
-        str(var.name_hint): lower_function(function)
-        for var, function in lowered.functions.items()
-        if isinstance(function, tvm.tirx.PrimFunc)
-    }
-    program = extract_program(lowered, functions)
+    program = extract_program(lowered, lower_functions(lowered))
     borders = {s for t in (*program.inputs, *program.outputs) for s in t.storages}
     ours = [s for s in program.storages if s.role != "state"]
     placed = [s for s in ours if io == "arena" or s.name not in borders]

@@ -13,7 +13,7 @@ import numpy as np
 import tvm
 from tvm import tirx
 
-from ..compat import PrimFunc, lowering_passes
+from ..compat import IRModule, PrimFunc, lowering_passes
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class LoweredFunction:
 
     function: PrimFunc
     scratch: tuple[ScratchBuffer, ...]
+
+
+def lower_functions(module: IRModule) -> dict[str, LoweredFunction]:
+    """All PrimFuncs of a module, by name."""
+    return {
+        str(var.name_hint): lower_function(function)
+        for var, function in module.functions.items()
+        if isinstance(function, tirx.PrimFunc)
+    }
 
 
 def lower_function(function: PrimFunc) -> LoweredFunction:

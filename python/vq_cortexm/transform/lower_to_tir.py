@@ -19,6 +19,7 @@ from tvm import relax
 from ..compat import (
     Expr,
     IRModule,
+    PrimFunc,
     constant,
     constant_value,
     dtype_of,
@@ -32,7 +33,7 @@ from ..compat import (
 from ..kernels import KERNELS, realise
 from ..kernels.access_order import orders_to_json
 from ..kernels.knobs import Knobs, Schedule
-from ..kernels.layer import Layer, TensorSpec
+from ..kernels.layer import Kernel, Layer, TensorSpec
 from ..nary.encoding import Realisation
 from ..op.registry import attributes, count_macs
 from ..target import Core
@@ -104,6 +105,17 @@ def layer_of(
     )
 
 
+def with_facts(kernel: Kernel, inputs: int = 1) -> PrimFunc:
+    """The PrimFunc of a kernel of so many inputs, with the attributes that this module names."""
+    return kernel.function.with_attrs(
+        {
+            "vq.inplace": orders_to_json(kernel.access_orders),
+            "vq.micro": [routine.to_json() for routine in kernel.micro],
+            "vq.settable": [inputs + i for i in kernel.settable],
+        }
+    )
+
+
 def realisations(function: Expr) -> dict[str, Realisation]:
     """By layer, as `SelectRealisation` chose; layers that are not in it are plain."""
     return _by_layer(function, REALISATIONS)
@@ -158,14 +170,7 @@ class _Lowering:
         schedule = options.schedules.get(str(var.name))
         layer = layer_of(value, options.overlap, realisation, options.compact, schedule)
         kernel = realise(layer, options.core)
-        micro = [routine.to_json() for routine in kernel.micro]
-        function = kernel.function.with_attrs(
-            {
-                "vq.inplace": orders_to_json(kernel.access_orders),
-                "vq.micro": micro,
-                "vq.settable": [len(layer.inputs) + i for i in kernel.settable],
-            }
-        )
+        function = with_facts(kernel, len(layer.inputs))
         symbol = self.builder.add_func(function, name.removeprefix("vq."))
         tensors = [_substitute(arg, self.values) for arg in value.args if not is_constant(arg)]
         args = [*tensors, *map(constant, kernel.constants)]

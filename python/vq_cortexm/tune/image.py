@@ -14,30 +14,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tvm
 from tvm import relax
 
 from ..aot.extract import extract_program
 from ..aot.library import LibraryOptions, function_symbols, micro_symbol, render_library
 from ..aot.plan import check_plan, plan_memory
 from ..aot.program import Program, Step
-from ..codegen.lower import lower_function
+from ..codegen.lower import lower_functions
 from ..compat import (
     Expr,
     IRModule,
-    PrimFunc,
     constant,
     dtype_of,
     main_function,
     shape_of,
     tensor_type,
 )
-from ..kernels.access_order import orders_to_json
 from ..kernels.layer import Kernel, TensorSpec
 from ..kernels.tir import FunctionBuilder, T, store
 from ..micro.app import AppSpec, IoTensor, ModelIo
 from ..micro.firmware import FirmwareSizes
 from ..micro.runner import DeviceRun
+from ..transform.lower_to_tir import with_facts
 
 _NAME = "tune"
 _FACTS = {"op": "candidate", "macs": 0, "realisation": "plain", "weight_bytes": 0}
@@ -142,12 +140,7 @@ def image_of(candidates: Sequence[Made]) -> Image:
 def _program(candidates: Sequence[Made], ends: bool = False) -> Program:
     """`ends`: with the last layer."""
     module = _module(candidates, ends)
-    functions = {
-        str(var.name_hint): lower_function(function)
-        for var, function in module.functions.items()
-        if isinstance(function, tvm.tirx.PrimFunc)
-    }
-    return extract_program(module, functions)
+    return extract_program(module, lower_functions(module))
 
 
 def _module(candidates: Sequence[Made], ends: bool) -> IRModule:
@@ -165,14 +158,14 @@ def _module(candidates: Sequence[Made], ends: bool) -> IRModule:
                 zip(made.kernels, (*made.between, made.output), strict=True)
             ):
                 name = f"c{index}_{position}"
-                symbol = builder.add_func(_attributed(kernel), name)
+                symbol = builder.add_func(with_facts(kernel), name)
                 args = [*values, *map(constant, kernel.constants)]
                 call = relax.call_tir(symbol, args, tensor_type(spec.shape, spec.dtype))
                 result = builder.emit(call, name_hint=name)
                 values, layers[result.name] = [result], dict(_FACTS)
             results += values
         if ends:
-            end = builder.add_func(_attributed(_end(inputs[0])), "end")
+            end = builder.add_func(with_facts(_end(inputs[0])), "end")
             last = builder.emit(relax.call_tir(end, inputs[:1], tensor_type((1,), "int8")))
             layers[last.name] = dict(_FACTS)
             results.append(last)
@@ -188,13 +181,3 @@ def _end(x: Expr) -> Kernel:
         builder.parameter("x", shape_of(x), dtype_of(x))
         store(builder.parameter("y", (1,), "int8"), [0], T.int8(0))
     return Kernel(builder.function, ())
-
-
-def _attributed(kernel: Kernel) -> PrimFunc:
-    return kernel.function.with_attrs(
-        {
-            "vq.inplace": orders_to_json(kernel.access_orders),
-            "vq.micro": [routine.to_json() for routine in kernel.micro],
-            "vq.settable": [],
-        }
-    )
