@@ -16,7 +16,8 @@ import tflite as schema
 
 from ..c_names import unique_identifiers
 from ..errors import ModelError
-from ..frontend.tflite import same_or_valid, short_name
+from ..frontend.tflite import short_name
+from ..frontend.tflite_context import same_or_valid
 from ..frontend.tflite_file import (
     TfliteGraph,
     TfliteOperator,

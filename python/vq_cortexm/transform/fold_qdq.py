@@ -31,10 +31,10 @@ from ..errors import ModelError, first_line
 from ..op.rounding import Rounding
 from .qdq_context import LayerContext, QuantParams, activation_range, read_quant_params
 from .qdq_moves import INTEGER_RULES
+from .qdq_products import PRODUCT_RULES
 from .qdq_rules import QDQ_RULES
 
 _ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
-_PRODUCTS = {"relax.nn.conv2d", "relax.matmul"}
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.FoldQDQ")
@@ -188,7 +188,8 @@ class _Folder:
             return given
         source = self.resolve(quantize.args[0])
         while op_name(source) in _ACTIVATIONS or (
-            op_name(source) == "relax.add" and op_name(self.resolve(source.args[0])) in _PRODUCTS
+            op_name(source) == "relax.add"
+            and op_name(self.resolve(source.args[0])) in PRODUCT_RULES
         ):
             source = self.resolve(source.args[0])
         self.layer_count += 1
