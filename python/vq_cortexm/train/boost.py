@@ -77,6 +77,7 @@ def train_boosted(
     schedule: Schedule,
     *,
     emphasis: float = 1.0,
+    independence: float = 0.0,
     start: Factors = Factors(0.5, 1.0),
     input_scale: float | None = None,
     augment: Augment | None = None,
@@ -87,7 +88,9 @@ def train_boosted(
 
     `model` is a float classifier that is trained already, and the teacher of the 8-bit net;
     `fast` is the trained binary net. Both stay as they are. A sample's weight grows from 1 to
-    1 + `emphasis` with the binary net's doubt (`doubt`). The rest is as `train_quantized` has it.
+    1 + `emphasis` with the binary net's doubt (`doubt`). What is taught is the combined answer,
+    with the share `independence` (0 to 1) the 8-bit net alone: better where there are few samples,
+    which the binary net knows too well. The rest is as `train_quantized` has it.
     """
     teacher = copy.deepcopy(model).eval()
     first = data.x[:CALIBRATION_SAMPLES]
@@ -99,7 +102,7 @@ def train_boosted(
         data,
         schedule,
         augment=augment,
-        objective=boosting(schedule, teacher, emphasis),
+        objective=boosting(schedule, teacher, start, emphasis, independence),
         checkpoint=checkpoint,
         title=title,
     )
@@ -124,9 +127,17 @@ def set_factors(boosted: Boosted, data: Samples) -> None:
     optimizer.step(loss)
 
 
-def boosting(schedule: Schedule, teacher: nn.Module, emphasis: float) -> Objective:
-    """The combined answer's cross entropy, and the teacher's share of the 8-bit net's distance to
-    it; means in which each sample has its weight."""
+def boosting(
+    schedule: Schedule,
+    teacher: nn.Module,
+    start: Factors,
+    emphasis: float = 1.0,
+    independence: float = 0.0,
+) -> Objective:
+    """The combined answer's cross entropy, and the teachers' share of its distance to theirs;
+    means in which each sample has its weight. The teachers are the float net and the binary net,
+    whose logits are added as both nets' are at the `start`: alone the float net would teach the
+    8-bit net to answer what the binary net knows already. This it does with `independence`."""
 
     def objective(model: Boosted, x: Tensor, y: Tensor) -> Tensor:
         fast, accurate = model.parts(x)
@@ -134,7 +145,11 @@ def boosting(schedule: Schedule, teacher: nn.Module, emphasis: float) -> Objecti
         loss = F.cross_entropy(
             answer, y, label_smoothing=schedule.label_smoothing, reduction="none"
         )
-        loss = torch.lerp(loss, distance(accurate, teacher, x), schedule.distillation)
+        with torch.no_grad():
+            alone = teacher(x).float()
+            both = start.fast * fast + start.accurate * alone
+        taught = torch.lerp(distance(answer, both), distance(accurate, alone), independence)
+        loss = torch.lerp(loss, taught, schedule.distillation)
         weight = 1 + emphasis * doubt(fast, y)
         return (weight * loss).sum() / weight.sum()
 

@@ -113,20 +113,18 @@ def classification(schedule: Schedule, teacher: nn.Module | None = None) -> Obje
     def objective(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         answer = model(x).float()
         loss = F.cross_entropy(answer, y, label_smoothing=schedule.label_smoothing)
-        return (
-            loss
-            if teacher is None
-            else torch.lerp(loss, distance(answer, teacher, x).mean(), schedule.distillation)
-        )
+        if teacher is None:
+            return loss
+        with torch.no_grad():
+            wanted = teacher(x).float()
+        return torch.lerp(loss, distance(answer, wanted).mean(), schedule.distillation)
 
     return objective
 
 
-def distance(answer: Tensor, teacher: nn.Module, x: Tensor) -> Tensor:
-    """How far logits (N, classes) are from the teacher's to the same inputs: divergences (N,)."""
-    with torch.no_grad():
-        wanted = teacher(x).float().log_softmax(1)
-    kept = F.kl_div(answer.log_softmax(1), wanted, reduction="none", log_target=True)
+def distance(answer: Tensor, wanted: Tensor) -> Tensor:
+    """How far logits (N, classes) are from a teacher's to the same inputs: divergences (N,)."""
+    kept = F.kl_div(answer.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True)
     return kept.sum(1)
 
 

@@ -62,12 +62,24 @@ def test_what_the_fast_net_doubts_counts_more() -> None:
     """One sample that it is sure of and one that it is wrong about, both answered alike."""
     accurate = _Fixed(torch.zeros(2, 2))
     pair = Boosted(_Fixed(torch.tensor([[9.0, 0], [9.0, 0]])), accurate, Factors(1e-9, 1))
-    objective = boosting(Schedule(distillation=0), accurate, emphasis=3)
+    objective = boosting(Schedule(distillation=0), accurate, Factors(1, 1), emphasis=3)
     objective(pair, torch.zeros(2, 1), torch.tensor([0, 1])).backward()
     first, second = accurate.answer.grad
     # gradients of the cross entropy are 1/2 each way, weights 1 and 1 + 3
     assert first.tolist() == pytest.approx([-0.1, 0.1], abs=1e-3)
     assert second.tolist() == pytest.approx([0.4, -0.4], abs=1e-3)
+
+
+def test_both_teachers_are_what_the_combined_answer_comes_near() -> None:
+    """Nothing is left to learn where the 8-bit net answers as the float net does."""
+    answers = torch.tensor([[1.0, -2], [0.5, 3]])
+    fast, start = _Fixed(torch.tensor([[2.0, 1], [-1, 4]])), Factors(0.5, 2)
+    x, y = torch.zeros(2, 1), torch.tensor([0, 1])
+    for other, reached in ((answers, True), (answers + torch.tensor([1.0, 0]), False)):
+        accurate = _Fixed(other)
+        objective = boosting(Schedule(distillation=1), _Fixed(answers), start, emphasis=1)
+        loss = objective(Boosted(fast, accurate, start), x, y)
+        assert (float(loss) < 1e-6) == reached
 
 
 def test_answer_is_the_sum_of_both_nets_logits(boosted: Boosted, digits: Digits) -> None:
