@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import tflite
 import tvm
 from qonnx_builder import QonnxNet
+from relay_builder import RelayBuilder
 from tflite_builder import TfliteBuilder
 from tvm import relax
 
@@ -22,7 +25,7 @@ from vq_cortexm.compat import constant, tensor_type
 from vq_cortexm.errors import UsageError
 from vq_cortexm.frontend import from_tflite
 from vq_cortexm.reference import run_reference
-from vq_cortexm.target import BOARDS, CORES
+from vq_cortexm.target import BOARDS, CORES, core_of_target
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_int8.onnx"
 X = np.arange(-30, 30, 5, dtype=np.int8).reshape(1, 12)
@@ -196,3 +199,127 @@ def test_target_object_that_is_not_ours_is_refused_in_one_line(target: dict[str,
     with pytest.raises(UsageError, match="known: ") as caught:
         vq_cortexm.build(from_tflite(MODEL), tvm.target.Target(target))
     assert "\n" not in str(caught.value)
+
+
+def _relay_text(bound: bool = True) -> tuple[str, Any]:
+    """A dense layer, its weights a constant or a parameter."""
+    weight = np.arange(-24, 24).astype(np.int8).reshape(4, 12)
+    net = RelayBuilder()
+    data = net.var("data", (1, 12))
+    w = net.constant(weight) if bound else net.var("w", weight.shape)
+    zero, one = net.constant(0, "int32"), net.constant(1.0, "float32")
+    y = net.call("qnn.dense", [data, w, zero, zero, one, one], out_dtype="int32")
+    return net.build(net.requantize(y, (0.02, 0), (1.0, 5))), weight
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_saved_relay_module_is_loaded_and_built(bound: bool) -> None:
+    text, weight = _relay_text(bound)
+    params = {} if bound else {"w": weight}
+    wanted = np.floor((X.astype(np.int64) @ weight.T.astype(np.int64)) * 0.02 + 0.5) + 5
+    for mod in (tvm.relay.load_json(text, params), text):
+        lib = tvm.relay.build(mod, "vq-cortexm", params=params if mod is text else None)
+        result = lib.run([X], check=True)
+        assert result.bit_exact
+        np.testing.assert_array_equal(result.outputs[0][0], np.clip(wanted, -128, 127))
+
+
+def test_library_has_what_relays_callers_ask_for(tmp_path: Path) -> None:
+    executor = tvm.relay.backend.Executor("aot", {"interface-api": "c", "unpacked-api": True})
+    runtime = tvm.relay.backend.Runtime("crt")
+    with tvm.transform.PassContext(opt_level=3, config={"tir.disable_vectorize": True}):
+        lib = tvm.relay.build(
+            from_tflite(MODEL),
+            "vq-cortexm -mcpu=cortex-m7",
+            executor=executor,
+            runtime=runtime,
+            mod_name="net",
+        )
+    described, source, params = lib
+    assert json.loads(described)["core"] == lib.options.core.name == "cortex-m7"
+    assert params == lib.get_params() == {}
+    assert "int32_t tvmgen_net_run(" in source.get_source()
+    path = lib.export_library(tmp_path / "net.tar")
+    with tarfile.open(path) as archive:
+        assert {name.removeprefix("./") for name in archive.getnames()} == set(lib.sources)
+    again = source.export_library(tmp_path / "again.tar")
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_function_metadata_counts_every_byte() -> None:
+    lib = tvm.relay.build(from_tflite(MODEL), "vq-cortexm/cortex-m4", mod_name="net")
+    tag, found = "vq-cortexm/cortex-m4", lib.function_metadata
+    main = found.pop("__tvm_main__")
+    assert main.io_sizes[tag] == 12 + 4
+    assert main.workspace_sizes[tag] + 16 >= lib.plan.arena_bytes
+    assert main.constant_sizes[tag] == sum(c.value.nbytes for c in lib.program.constants)
+    assert sum(info.constant_sizes[tag] for info in found.values()) == main.constant_sizes[tag]
+    assert all(f"{name}(" in lib.get_lib().get_source() for name in found)
+
+
+def test_what_a_library_of_c_has_not_is_refused_in_one_line(tmp_path: Path) -> None:
+    lib = tvm.relay.build(from_tflite(MODEL), mod_name="net")
+    with pytest.raises(UsageError, match="ahead of time and has no graph"):
+        lib.get_graph_json()
+    with pytest.raises(UsageError, match=r"an ending \.tar works"):
+        lib.export_library(tmp_path / "net.so")
+    with pytest.raises(UsageError, match="it has no 'll'"):
+        lib.get_lib().get_source("ll")
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda r: r.backend.Executor("graph"), "unknown executor 'graph'; known: aot"),
+        (lambda r: r.backend.Executor("aot", {"unpackedapi": True}), "did you mean 'unpacked-api'"),
+        (lambda r: r.backend.Executor("aot", {"interface-api": "packed"}), "'c' works"),
+        (lambda r: r.backend.Runtime("cpp"), "unknown runtime 'cpp'; known: crt"),
+        (lambda r: r.backend.Runtime("crt", {"system-lib": True}), "False works"),
+        (lambda r: r.build(None, executor="graph"), "unknown executor 'graph'"),
+        (lambda r: r.build(None, rouding="single"), "did you mean 'rounding'"),
+        (lambda r: r.build(None, target_host="c"), "unknown option of build 'target_host'"),
+    ],
+)
+def test_unknown_option_names_the_nearest(make: Any, names: str) -> None:
+    with pytest.raises(UsageError, match=names) as caught:
+        make(tvm.relay)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "core"),
+    [
+        ("vq-cortexm -mcpu=cortex-m7", "cortex-m7"),
+        ("vq-cortexm --mcpu=cortex-m0", "cortex-m0"),
+        ("vq-cortexm -board=mps2-an385", "cortex-m3"),
+        ("c -keys=vq-cortexm,cpu -mcpu=cortex-m33", "cortex-m33"),
+        ("c -keys=vq-cortexm", "cortex-m4"),
+    ],
+)
+def test_target_with_options(target: str, core: str) -> None:
+    assert core_of_target(target).name == core
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("vq-cortexm -mcp=cortex-m7", "unknown option '-mcp=cortex-m7'; did you mean -mcpu="),
+        ("vq-cortexm -mcpu", "unknown option '-mcpu'; did you mean -mcpu"),
+        ("vq-cortexm -mcpu=cortex-m77", "unknown core 'cortex-m77'; did you mean 'cortex-m7'"),
+        ("vq-cortexm -board=mps2-an385 -mcpu=cortex-m4", "mps2-an385 has a cortex-m3"),
+        ("c -mcpu=cortex-m4", "is not ours; known: "),
+        ("llvm -mcpu=cortex-m4", "is not ours; known: "),
+    ],
+)
+def test_wrong_option_of_a_target_names_the_nearest(target: str, names: str) -> None:
+    with pytest.raises(UsageError, match=names):
+        core_of_target(target)
+
+
+def test_pass_options_have_their_old_names_too() -> None:
+    with tvm.transform.PassContext(opt_level=2, config={"tir.usmp.enable": True}) as context:
+        assert dict(context.config) == {}
+    with tvm.transform.PassContext(config={"tir.disable_vectorize": True}) as context:
+        assert dict(context.config) == {"tirx.disable_vectorize": True}
+    with pytest.raises(AttributeError, match=r"tir\.disable_vector"):
+        tvm.transform.PassContext(config={"tir.disable_vector": True})
