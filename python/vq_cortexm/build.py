@@ -22,6 +22,7 @@ from .compiled_model import BuildOptions, CompiledModel
 from .errors import UsageError
 from .op.rounding import Rounding
 from .transform.composed import nets_of, policy_of
+from .transform.fold_float import Floats
 from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
 from .transform.pipeline import fold_pipeline, lower_pipeline, select_pipeline
 from .transform.select_schedule import is_selected
@@ -45,6 +46,8 @@ def build(
     io: Io = "arena",
     objective: Objective = DEFAULT_OBJECTIVE,
     db: str | Path | None = None,
+    float_io: bool = False,
+    allow_float: bool = False,
     name: str = "model",
 ) -> CompiledModel:
     """Compiles the function `main` of a Relax QDQ module, or two nets that `bcnet.compose` made
@@ -55,17 +58,21 @@ def build(
     the arena. One of `bits` (1 to 8), `levels` (2 to 256) and `vq` (a configuration or its JSON
     file) quantizes the weights of convolutions and dense layers to fewer levels; `objective`
     ("size", "balanced", "speed") says how weights of few levels are stored. `db` is a file of
-    `tune`, whose schedules come before those of the package.
+    `tune`, whose schedules come before those of the package. With `float_io` inputs and outputs
+    that the file has in float32 stay so, else the caller has the scales in the metadata; with
+    `allow_float` layers that nothing quantizes are computed in float32, else they are refused.
     Raises UsageError for a bad option, ModelError for a model that is not supported.
     """
     _check(rounding, get_args(Rounding), "rounding")
     quantization = requested_quantization(bits, levels, vq)
     if policy_of(mod) is not None:
         _check_composed(mod, rounding, quantization)
+        if float_io or allow_float:
+            raise UsageError("two nets as one model are integers from end to end")
         return build_folded(mod, target, io=io, objective=objective, db=db, name=name)
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
-    folded = fold_pipeline(rounding, quantization)(mod)
+    folded = fold_pipeline(rounding, quantization, Floats(float_io, allow_float))(mod)
     return build_folded(folded, target, io=io, objective=objective, db=db, name=name)
 
 

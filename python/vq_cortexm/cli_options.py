@@ -40,7 +40,13 @@ def model_options(command: _Command) -> _Command:
         click.option("--levels", type=click.IntRange(2, 256), help="of all weights"),
         click.option("--vq", type=FILE, help="JSON: bits or levels, layer by layer"),
     ]
-    return _with(levels, target_options(command))
+    floats = [
+        click.option("--float-io", is_flag=True, help="float32 inputs and outputs stay float32"),
+        click.option(
+            "--allow-float", is_flag=True, help="layers that are not quantized stay float32"
+        ),
+    ]
+    return _with([*levels, *floats], target_options(command))
 
 
 def target_options(command: _Command) -> _Command:
@@ -102,6 +108,8 @@ def write_model(compiled: CompiledModel, board: Board | None, output: Path) -> N
     messages = Console(stderr=True)
     messages.print(plan_table(compiled))
     print_arena(compiled, messages)
+    if compiled.float_layers:
+        click.echo(f"in float32 on the device: {', '.join(compiled.float_layers)}", err=True)
     click.echo(output)
 
 

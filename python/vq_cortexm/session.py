@@ -40,6 +40,8 @@ def compile_model(
     vq: Path | None = None,
     objective: Any = None,
     db: Path | None = None,
+    float_io: bool = False,
+    allow_float: bool = False,
 ) -> tuple[CompiledModel, Board | None]:
     """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
     target, chosen = _target(target, board)
@@ -54,6 +56,8 @@ def compile_model(
             )
         if quantization is not None and quantization.to_json() != virtual_quantization(folded):
             raise UsageError(f"{model} is compiled; --bits, --levels and --vq need the model")
+        if float_io or allow_float:
+            raise UsageError(f"{model} is compiled; --float-io and --allow-float need the model")
         how = {"io": io, "objective": objective, "db": db, "name": name}
         return build_folded(folded, target, **how), chosen
     built = build(
@@ -65,6 +69,8 @@ def compile_model(
         db=db,
         name=name,
         vq=quantization,
+        float_io=float_io,
+        allow_float=allow_float,
     )
     return built, chosen
 

@@ -15,6 +15,7 @@ from tvm import tirx
 
 from ..c_names import KEYWORDS
 from ..compat import Analyzer, Expr, PrimFunc, is_buffer_var
+from .float_functions import FLOAT_FUNCTIONS
 from .lower import is_register
 
 _C_TYPES = {
@@ -285,15 +286,18 @@ def _print_call(printer: _Printer, expr: Expr) -> str:
     if name in _INFIX_CALLS:
         a, b = (printer._expr(arg) for arg in expr.args)
         return f"({a} {_INFIX_CALLS[name]} {b})"
-    if name == "tirx.if_then_else":
+    if name in ("tirx.if_then_else", "prim.if_then_else"):
         condition, yes, no = (printer._expr(arg) for arg in expr.args)
         return f"({condition} ? {yes} : {no})"
     if name == "tirx.address_of":
         load = expr.args[0]
         return f"&{printer._element(load.source, load.indices)}"
-    if name in _EXTERNS and str(expr.args[0].value).startswith("vq_"):
+    external = str(expr.args[0].value) if name in _EXTERNS else name
+    if external in FLOAT_FUNCTIONS:
+        values = expr.args[1:] if name in _EXTERNS else expr.args
+        return f"{FLOAT_FUNCTIONS[external]}({', '.join(_bare(printer._expr(v)) for v in values)})"
+    if name in _EXTERNS and external.startswith("vq_"):
         arguments = ", ".join(_bare(printer._expr(arg)) for arg in expr.args[1:])
-        external = str(expr.args[0].value)
         return f"{printer.symbols.get(external, external)}({arguments})"
     raise ValueError(f"no C for the TIR intrinsic {expr}")
 

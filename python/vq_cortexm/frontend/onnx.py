@@ -1,4 +1,4 @@
-"""ONNX QDQ and QONNX → Relax QDQ: TVM's own importer behind our checks and rewritings."""
+"""ONNX (QDQ, QOperator, QONNX) → Relax QDQ: TVM's own importer behind checks and rewritings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from ..c_names import c_identifier
 from ..compat import IRModule, onnx_as_operators, quiet
 from ..errors import ModelError, first_line
 from .larq import FLOAT_REST, is_float_binary, with_bipolar_quants
+from .onnx_checks import check_graph
 from .onnx_int4 import with_int8_constants
+from .onnx_qoperator import with_qdq
 from .qonnx import qonnx_to_qdq
 from .qonnx_graph import is_qonnx, with_domains
 
 
 def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
-    """Relax module (one function, `main`) of a quantized ONNX model: QDQ, or QONNX by its nodes.
+    """Relax module (one function, `main`) of a quantized ONNX model: QDQ, QOperator or QONNX.
 
     `model` is a path, the file's bytes or an `onnx.ModelProto`. A batch dimension that the file
     leaves open becomes 1. Raises ModelError for a file that cannot be read or an operator that
@@ -31,16 +33,20 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
             data: Any = Path(model).read_bytes()
         except OSError as error:
             raise ModelError(f"{name}: {error.strerror}") from None
-        return from_onnx(data, name)
+        return from_onnx(_parse(data, name, Path(model).parent), name)
     name = name or "ONNX model"
     proto = _parse(model, name) if isinstance(model, bytes) else model
     try:
+        check_graph(proto)
         binary = with_bipolar_quants(proto)
         if is_float_binary(proto):
             raise ModelError(FLOAT_REST)
-        proto = qonnx_to_qdq(binary) if is_qonnx(binary) else with_int8_constants(binary)
+        qdq = qonnx_to_qdq(binary) if is_qonnx(binary) else with_qdq(binary)
+        proto = with_int8_constants(qdq)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
+    except Exception as error:  # numpy and ONNX refuse what a damaged file asks for
+        raise ModelError(f"{name}: damaged or not supported: {first_line(error)}") from error
     initializers = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in initializers]
     shapes = {value.name: _shape(value, name) for value in inputs}
@@ -50,8 +56,11 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
         module = relax.transform.DeadCodeElimination()(module)
     except Exception as error:  # TVM raises many types
         reason = first_line(error)
-        error.__traceback__ = None  # it holds the importer's builder, which complains when it goes
         with quiet():
+            # tracebacks hold the importer's builder, which complains when it goes
+            chain: BaseException | None = error
+            while chain is not None:
+                chain.__traceback__, chain = None, chain.__context__
             del error
         raise ModelError(f"{name}: cannot be imported: {reason}") from None
     names = [c_identifier(value.name) for value in proto.graph.output]
@@ -59,9 +68,12 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     return module
 
 
-def _parse(data: bytes, name: str) -> Any:
+def _parse(data: bytes, name: str, folder: Path | None = None) -> Any:
+    """The model in a file's bytes, with the tensors that it keeps in other files of its folder."""
     try:
         proto = with_domains(onnx.load_model_from_string(data))
+        if folder is not None:
+            onnx.load_external_data_for_model(proto, str(folder))
         onnx.checker.check_model(proto)
     except Exception as error:
         raise ModelError(f"{name}: not a valid ONNX model: {first_line(error)}") from None

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import ModelError
+from .qonnx_graph import attributes, where
 
 # 2-bit types are younger than the oldest ONNX that is supported
 _RANGES = {
@@ -27,8 +28,14 @@ _RANGES = {
 def with_int8_constants(proto: Any) -> Any:
     """The model with int8 in place of every int4, uint4, int2 and uint2.
 
-    Raises ModelError for an input of the model that has such a type.
+    Raises ModelError for an input of the model that has such a type, and for scales of blocks.
     """
+    for node in proto.graph.node:
+        given = attributes(node)
+        if given.get("block_size", 0):
+            raise ModelError(f"{where(node)}: scales of blocks; one per tensor or channel works")
+        if given.get("output_dtype", 0) in _RANGES and len(node.input) < 3:
+            raise ModelError(f"{where(node)}: less than 8 bits need a zero point, which says so")
     if not any(tensor.data_type in _RANGES for tensor in _constants(proto)):
         return proto
     for value in proto.graph.input:

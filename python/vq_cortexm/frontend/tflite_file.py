@@ -5,6 +5,7 @@ Nothing is interpreted here beyond the schema; `tflite.py` gives the operators t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ _DTYPES = {
     tflite.TensorType.BOOL: "bool",
 }
 _IDENTIFIER = b"TFL3"
+_INT4 = tflite.TensorType.INT4
+_TYPE_NAMES = {code: kind.lower() for kind, code in vars(tflite.TensorType).items()}
 
 
 @dataclass(frozen=True)
@@ -109,20 +112,40 @@ def parse_options(operator: TfliteOperator, options_type: Any) -> Any:
 def _tensor(model: Any, tensor: Any) -> TfliteTensor:
     name = (tensor.Name() or b"").decode("utf-8", "replace")
     code = tensor.Type()
-    if code not in _DTYPES:
-        raise ModelError(f"tensor {name!r} has the unsupported TFLite type number {code}")
-    dtype = _DTYPES[code]
+    if tensor.Sparsity() is not None:
+        raise ModelError(f"tensor {name!r} is stored sparse; dense weights work")
+    if code not in (*_DTYPES, _INT4):
+        kind = _TYPE_NAMES.get(code, f"number {code}")
+        known = ", ".join(_DTYPES.values())
+        raise ModelError(f"tensor {name!r} has the type {kind}; int4 weights, {known} work")
     shape = tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     if any(n < 1 for n in shape):
         raise ModelError(f"tensor {name!r} has the shape {shape}; static positive sizes work")
     data = None
     buffer = model.Buffers(tensor.Buffer())
     if buffer is not None and buffer.DataLength():
-        raw = np.asarray(buffer.DataAsNumpy())
-        if raw.nbytes != int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize:
-            raise ModelError(f"tensor {name!r}: {raw.nbytes} bytes of data for {dtype}{shape}")
-        data = raw.view(dtype).reshape(shape).copy()
+        data = _data(name, np.asarray(buffer.DataAsNumpy()), shape, code)
+    elif code == _INT4:
+        raise ModelError(f"tensor {name!r} is computed in int4; weights may be int4, others int8")
+    dtype = _DTYPES.get(code, "int8")
     return TfliteTensor(name, shape, dtype, data, _quantization(tensor.Quantization()))
+
+
+def _data(name: str, raw: NDArray[Any], shape: tuple[int, ...], code: int) -> NDArray[Any]:
+    """A constant of its type; int4, two to a byte with the first in the low half, as int8."""
+    count = math.prod(shape)
+    if code == _INT4:
+        size, dtype = (count + 1) // 2, "int4"
+    else:
+        dtype = _DTYPES[code]
+        size = count * np.dtype(dtype).itemsize
+    if raw.nbytes != size:
+        raise ModelError(f"tensor {name!r}: {raw.nbytes} bytes of data for {dtype}{shape}")
+    if code == _INT4:
+        signed = raw.view(np.int8)
+        halves = np.stack([signed << 4, signed], axis=-1) >> 4
+        return halves.reshape(-1)[:count].reshape(shape)
+    return raw.view(dtype).reshape(shape).copy()
 
 
 def _quantization(params: Any) -> Quantization | None:

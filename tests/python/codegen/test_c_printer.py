@@ -115,12 +115,20 @@ def test_floats_are_not_simplified() -> None:
 
 
 def test_an_intrinsic_without_c_is_refused_by_name() -> None:
+    with FunctionBuilder("sine") as builder:
+        x = builder.parameter("x", (1,), "float32")
+        y = builder.parameter("y", (1,), "float32")
+        store(y, [0], T.sin(x[0]))
+    with pytest.raises(ValueError, match="no C for"):
+        printed(builder)
+
+
+def test_functions_of_real_numbers_are_the_runtimes_own() -> None:
     with FunctionBuilder("exponential") as builder:
         x = builder.parameter("x", (1,), "float32")
         y = builder.parameter("y", (1,), "float32")
-        store(y, [0], T.exp(x[0]))
-    with pytest.raises(ValueError, match="no C for"):
-        printed(builder)
+        store(y, [0], T.if_then_else(x[0] > T.float32(1), T.exp(x[0]), T.fabs(x[0])))
+    assert "x[0] > 1.0f) ? vq_exp_f32(x[0]) : vq_fabs_f32(x[0])" in printed(builder)
 
 
 def test_a_copy_writes_to_its_target_and_only_there() -> None:

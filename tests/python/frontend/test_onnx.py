@@ -129,7 +129,8 @@ class _Refused:
     @staticmethod
     def unsupported() -> onnx.ModelProto:
         net = _Net((1, 4, 3, 3), "int8", seed=9)
-        return net.model(net.qdq(net.node("Sigmoid", [net.input]), 1 / 256, -128))
+        axis = net._constant(np.int64(1), "axis")
+        return net.model(net.qdq(net.node("CumSum", [net.input, axis]), 0.1, 0))
 
     @staticmethod
     def unknown_to_tvm() -> onnx.ModelProto:
@@ -339,7 +340,7 @@ def _error(model: Any) -> str:
     ("make", "names"),
     [
         (_Refused.float_model, "float"),
-        (_Refused.unsupported, "sigmoid"),
+        (_Refused.unsupported, "cumsum"),
         (_Refused.unknown_to_tvm, "Multinomial"),
         (lambda: _plain([1, "length"], "Relu"), "open dimension 1"),
     ],

@@ -126,3 +126,18 @@ def test_scale_that_is_not_constant_is_refused() -> None:
     proto.graph.node[3].input[1] = "xr"
     with pytest.raises(ModelError, match=r"node 'q': its scale must be an initializer"):
         from_onnx(proto)
+
+
+def test_scales_of_blocks_are_refused() -> None:
+    proto = _model("INT4")
+    proto.graph.node[1].attribute.append(helper.make_attribute("block_size", 3))
+    with pytest.raises(ModelError, match=r"node 'wr' \(DequantizeLinear\): scales of blocks"):
+        from_onnx(proto)
+
+
+def test_type_without_a_zero_point_is_refused() -> None:
+    proto = _model("INT4", "INT4")
+    del proto.graph.node[3].input[2]
+    proto.graph.node[3].attribute.append(helper.make_attribute("output_dtype", TensorProto.INT4))
+    with pytest.raises(ModelError, match=r"node 'q' \(QuantizeLinear\): .* need a zero point"):
+        from_onnx(proto)
