@@ -16,8 +16,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+
+import numpy as np
 
 from ..compat import PrimFunc
 
@@ -26,9 +28,9 @@ from ..compat import PrimFunc
 class AccessOrder:
     """The order in which a kernel reads one of its inputs and writes its output.
 
-    With `pitch_bytes` P above 1 both tensors are P interleaved planes (of a tensor with channels
-    last: P channels of one byte), each finished before the next begins; the other numbers are bytes
-    of one plane.
+    With `pitch_bytes` P above 1 both tensors are interleaved planes (of a tensor with channels
+    last: channels, P being the bytes of a pixel), each finished before the next begins; the other
+    numbers are elements of one plane.
     """
 
     read_bytes: int
@@ -36,6 +38,19 @@ class AccessOrder:
     lead_bytes: int = 0
     backward: bool = False
     pitch_bytes: int = 1
+
+    def of_elements(self, x_dtype: str, y_dtype: str) -> AccessOrder:
+        """This order, whose numbers are of elements, for tensors of these types; interleaved planes
+        are of one type."""
+        x_bytes, y_bytes = np.dtype(x_dtype).itemsize, np.dtype(y_dtype).itemsize
+        if self.pitch_bytes > 1:
+            return replace(self, pitch_bytes=self.pitch_bytes * x_bytes)
+        return replace(
+            self,
+            read_bytes=self.read_bytes * x_bytes,
+            write_bytes=self.write_bytes * y_bytes,
+            lead_bytes=self.lead_bytes * x_bytes,
+        )
 
     def allows(self, input_bytes: int, output_bytes: int, distance: int) -> bool:
         """Whether an output at `distance` spares all bytes that are still to be read."""
@@ -63,6 +78,11 @@ class AccessOrder:
 
 ELEMENT_BY_ELEMENT = AccessOrder(read_bytes=1, write_bytes=1)
 """Output element i follows the last read of input element i; elements of one byte."""
+
+
+def elementwise(x_dtype: str, y_dtype: str) -> AccessOrder:
+    """The same for elements of these types."""
+    return ELEMENT_BY_ELEMENT.of_elements(x_dtype, y_dtype)
 
 
 def by_rows(

@@ -1,39 +1,41 @@
-"""`vq.add`: elementwise sum; the output may take the place of either input."""
+"""`vq.add`: elementwise sum or difference; the output may take the place of an input of its
+size."""
 
 from __future__ import annotations
 
-import math
-
 from ..compat import Expr
-from ..op.add import AddAttrs, LinearAdd, RescaledAdd, constants
+from ..op.add import AddAttrs, LinearAdd, RescaledAdd, SeparateAdd, constants
 from ..op.rounding import RequantizeConstants
-from .access_order import ELEMENT_BY_ELEMENT
+from .elementwise import elementwise_kernel
 from .layer import Kernel, Layer
 from .requantize import double_rescale
-from .tir import FunctionBuilder, bind, clamp, int32, loop, store, widen
+from .tir import bind, clamp, int32, int64, widen
 
 
 def add(layer: Layer) -> Kernel:
-    """Kernel of a `vq.add` layer of equal shapes; its constants are in the code."""
+    """Kernel of a `vq.add` layer; its scales are in the code."""
     attrs: AddAttrs = layer.attrs
-    size = math.prod(layer.output.shape)
     known = constants(attrs)
-    with FunctionBuilder("add") as builder:
-        a = builder.parameter("a", (size,), layer.inputs[0].dtype)
-        b = builder.parameter("b", (size,), layer.inputs[1].dtype)
-        y = builder.parameter("y", (size,), layer.output.dtype)
-        with loop("i", size) as i:
-            left, right = widen(a[i]), widen(b[i])
-            if isinstance(known, LinearAdd):
-                scaled = _linear(left, right, known)
-            else:
-                scaled = _rescaled(left, right, known)
-            total = bind("total", scaled + attrs.y_zero_point)
-            store(y, [i], clamp(total, attrs.y_min, attrs.y_max))
-    return Kernel(builder.function, (), inplace=dict.fromkeys((0, 1), ELEMENT_BY_ELEMENT))
+
+    def element(a: Expr, b: Expr) -> Expr:
+        if isinstance(known, LinearAdd):
+            scaled = _linear(a, b, known)
+        elif isinstance(known, RescaledAdd):
+            scaled = _rescaled(a, b, known)
+        else:
+            scaled = _separate(a, b, known)
+        total = bind("total", scaled + attrs.y_zero_point)
+        return clamp(total, attrs.y_min, attrs.y_max)
+
+    return elementwise_kernel(layer, element)
 
 
 def _linear(a: Expr, b: Expr, known: LinearAdd) -> Expr:
+    if known.wide:
+        left = widen(a, "int64") * int64(known.a_multiplier)
+        right = widen(b, "int64") * int64(known.b_multiplier)
+        scaled = (left + right + int64(known.bias)) >> int64(known.shift)
+        return widen(clamp(scaled, -(1 << 17), 1 << 17, "int64"), "int32")
     products = a * known.a_multiplier + b * known.b_multiplier
     return (products + int32(known.bias)) >> known.shift
 
@@ -47,3 +49,9 @@ def _rescaled(a: Expr, b: Expr, known: RescaledAdd) -> Expr:
 
 def _fixed(value: Expr, scale: RequantizeConstants) -> Expr:
     return double_rescale(value, int32(int(scale.multiplier)), int32(int(scale.shift)))
+
+
+def _separate(a: Expr, b: Expr, known: SeparateAdd) -> Expr:
+    scaled_a = bind("scaled_a", (a * known.a.multiplier + int32(known.a.bias)) >> known.a.shift)
+    scaled_b = bind("scaled_b", (b * known.b.multiplier + int32(known.b.bias)) >> known.b.shift)
+    return known.a_sign * scaled_a + known.b_sign * scaled_b

@@ -55,7 +55,8 @@ def avg_pool2d(layer: Layer) -> Kernel:
                     store(y, (n, oh, ow, c), value)
     width_out = layer.output.shape[2]
     order = by_rows(width * channels, width_out * channels, -attrs.padding[0], attrs.strides[0])
-    inplace = {0: order} if batch == 1 else {}
+    in_bytes = order.of_elements(layer.inputs[0].dtype, layer.output.dtype)
+    inplace = {0: in_bytes} if batch == 1 else {}
     return Kernel(builder.function, finish.constants if finish else (), inplace)
 
 
@@ -110,7 +111,8 @@ def emit_mean(
     """The output of a sum of `count` elements, clamped; `index` is their place in `scales`."""
     if finish:
         return finish.emit(scales, total, index)
-    mean = bind("mean", _quotient(total, count))
+    divide = T.truncdiv if attrs.truncate else _quotient
+    mean = bind("mean", divide(total, count))
     return clamp(mean, attrs.y_min, attrs.y_max)
 
 

@@ -32,6 +32,7 @@ from .tir import (
     T,
     at,
     bind,
+    bit,
     call,
     int32,
     loop,
@@ -190,7 +191,7 @@ def _by_counts(
                     if end:
                         store(y, (n, oh, ow, c), end.emit(factors, total, c))
                     elif bits:
-                        bits.set(bits.get() | (T.cast(total >= 0, "int32") << i))
+                        bits.set(bits.get() | bit(total >= 0, i))
                 if bits:
                     store(y, (n, oh, ow, word), bits.get())
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from .layer import Kernel, Layer, StoredWeights
 from .requantize import Requantizer, requantizer
 from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, copy, int32, loop, scratch, store, widen
+from .weights import with_accumulators
 from .window import Window, window
 
 CHANNEL_TILE = 4
@@ -84,18 +86,23 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel:
         # every pixel is alike: one row of them
         pixels = math.prod(x_shape[:3])
         x_shape, y_shape = (1, 1, pixels, x_shape[3]), (1, 1, pixels, y_shape[3])
-    in_place = layer.overlap and (pointwise or overwrites_input(x_shape, y_shape, weight, attrs))
+    dtypes = layer.inputs[0].dtype, layer.output.dtype
+    in_place = layer.overlap and (
+        pointwise or overwrites_input(x_shape, y_shape, weight, attrs, dtypes)
+    )
     reads_padding = any(attrs.padding) and not in_place
     if not reads_padding:
         bias = fold_zero_point(bias, weight, attrs.x_zero_point)
-    finish = requantizer(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    rows = weight.reshape(len(weight), -1)
+    bias, wide = with_accumulators(rows, bias, dtypes[0], requantization)
+    finish = requantizer(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, wide)
     with FunctionBuilder("conv2d") as builder:
         conv = _Conv(
-            builder.parameter("x", x_shape, layer.inputs[0].dtype),
+            builder.parameter("x", x_shape, dtypes[0]),
             builder.parameter("w", weight.shape, "int8"),
-            builder.parameter("bias", bias.shape, "int32"),
+            builder.parameter("bias", bias.shape, str(bias.dtype)),
             finish.declare(builder),
-            builder.parameter("y", y_shape, layer.output.dtype),
+            builder.parameter("y", y_shape, dtypes[1]),
             attrs,
             finish,
         )
@@ -107,7 +114,7 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel:
         else:
             _from_rows(conv)
             order = row_order(x_shape, y_shape, attrs, copied_rows=_span(weight, attrs))
-    inplace = {0: order} if x_shape[0] == 1 else {}
+    inplace = {0: order.of_elements(*dtypes)} if x_shape[0] == 1 else {}
     stored = StoredWeights(size_bytes=weight.nbytes)
     return Kernel(builder.function, (weight, bias, *finish.constants), inplace, weights=stored)
 
@@ -117,11 +124,16 @@ def overwrites_input(
     y_shape: tuple[int, ...],
     weight: NDArray[np.int8],
     attrs: Conv2dAttrs,
+    dtypes: tuple[str, str],
 ) -> bool:
     """Whether a kernel that copies the rows under its window may have its output at the input's
-    first byte."""
+    first byte; `dtypes`: of input and output."""
     order = row_order(x_shape, y_shape, attrs, copied_rows=_span(weight, attrs))
-    return x_shape[0] == 1 and order.allows(math.prod(x_shape), math.prod(y_shape), 0)
+    x_bytes, y_bytes = (
+        math.prod(shape) * np.dtype(dtype).itemsize
+        for shape, dtype in zip((x_shape, y_shape), dtypes, strict=True)
+    )
+    return x_shape[0] == 1 and order.of_elements(*dtypes).allows(x_bytes, y_bytes, 0)
 
 
 def row_order(
@@ -131,8 +143,8 @@ def row_order(
     copied_rows: int = 0,
     band: int = 1,
 ) -> AccessOrder:
-    """The access order of a kernel (batch 1) that goes from output row to output row, or from
-    `band` of them to the next. Each row's window starts at input row oh * stride - top; its
+    """The access order, of elements, of a kernel (batch 1) that goes from output row to output row,
+    or from `band` of them to the next. Each row's window starts at input row oh * stride - top; its
     `copied_rows` first rows are copied before the output row is written, and not read again."""
     input_row, output_row = (math.prod(shape[2:]) for shape in (x_shape, y_shape))
     stride = attrs.strides[0]
@@ -157,14 +169,12 @@ def is_pointwise(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> bool:
     return one and attrs.strides == (1, 1) and not any(attrs.padding)
 
 
-def fold_zero_point(
-    bias: NDArray[np.int32], weight: NDArray[np.int8], zero_point: int
-) -> NDArray[np.int32]:
-    """bias - zero_point * sum(w), per output channel (the weights' first axis), modulo 2^32."""
+def fold_zero_point(bias: NDArray[Any], weight: NDArray[np.int8], zero_point: int) -> NDArray[Any]:
+    """bias - zero_point * sum(w), per output channel (the weights' first axis), modulo 2^32 for
+    int32; a zero point of 0 changes nothing."""
     sums = weight.reshape(weight.shape[0], -1).astype(np.int64).sum(axis=1)
     folded = bias.astype(np.int64) - zero_point * sums
-    result: NDArray[np.int32] = folded.astype(np.int32)
-    return result
+    return np.asarray(folded, bias.dtype)
 
 
 def channel_tiles(channels: int, tile: int = CHANNEL_TILE) -> list[tuple[int, int, int]]:
@@ -245,7 +255,8 @@ def _all_channels(conv: _Conv, view: _View, n: Expr, oh: Expr, ow: Expr) -> None
         for start, count, size in channel_tiles(per_group):
             with loop("tile", count) as tile:
                 channel = bind("oc", group * per_group + start + tile * size)
-                sums = [Scalar(f"acc{c}", conv.bias[channel + c]) for c in range(size)]
+                dtype = str(conv.bias.dtype)
+                sums = [Scalar(f"acc{c}", conv.bias[channel + c], dtype) for c in range(size)]
                 _accumulate(conv, view, group * conv.depth, channel, sums)
                 for c, acc in enumerate(sums):
                     value = conv.finish.emit(conv.constants, acc.get(), channel + c)
@@ -264,11 +275,11 @@ def _accumulate(
             with loop("i", first * conv.depth, last * conv.depth) as i:
                 value = bind("v", element(i))
                 for c, acc in enumerate(sums):
-                    acc.add(value * widen(conv.w[channel + c, kh, 0, i]))
+                    acc.add_product(value, conv.w[channel + c, kh, 0, i])
             return
         with loop("kw", *view.kernel_columns) as kw:
             start = bind("start", kw * (conv.attrs.dilation[1] * conv.channels) + first_input)
             with loop("ic", conv.depth) as ic:
                 value = bind("v", element(start + ic))
                 for c, acc in enumerate(sums):
-                    acc.add(value * widen(conv.w[channel + c, kh, kw, ic]))
+                    acc.add_product(value, conv.w[channel + c, kh, kw, ic])

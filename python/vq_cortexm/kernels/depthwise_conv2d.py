@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..compat import Expr
 from ..op import depthwise_conv2d as op
 from ..op.depthwise_conv2d import DepthwiseConv2dAttrs
@@ -23,6 +25,7 @@ from .layer import Kernel, Layer, StoredWeights
 from .requantize import Requantizer, requantizer
 from .row_ring import RowRing
 from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, widen
+from .weights import with_accumulators
 
 _PLANE_BYTES = 512
 """A channel's padded plane up to this size is copied whole; above it, row by row."""
@@ -60,18 +63,22 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
     weight, bias, w_scale = layer.constants
     batch, height, width, channels = layer.inputs[0].shape
     multiplier = weight.shape[2] // channels
-    finish = requantizer(op.constants(w_scale, attrs), attrs.y_zero_point, attrs.y_min, attrs.y_max)
+    dtypes = layer.inputs[0].dtype, layer.output.dtype
+    requantization = op.constants(w_scale, attrs)
+    taps = weight.reshape(-1, weight.shape[2]).T
+    bias, wide = with_accumulators(taps, bias, dtypes[0], requantization)
+    finish = requantizer(requantization, attrs.y_zero_point, attrs.y_min, attrs.y_max, wide)
     top, left, bottom, right = attrs.padding
     padded_height, row_width = height + top + bottom, left + width + right
     span = (weight.shape[0] - 1) * attrs.dilation[0] + 1
     whole_plane = padded_height * row_width * 2 <= _PLANE_BYTES
     slots = padded_height if whole_plane else span
     with FunctionBuilder("depthwise_conv2d") as builder:
-        x = builder.parameter("x", layer.inputs[0].shape, layer.inputs[0].dtype)
+        x = builder.parameter("x", layer.inputs[0].shape, dtypes[0])
         w = builder.parameter("w", weight.shape, "int8")
-        b = builder.parameter("bias", bias.shape, "int32")
+        b = builder.parameter("bias", bias.shape, str(bias.dtype))
         constants = finish.declare(builder)
-        y = builder.parameter("y", layer.output.shape, layer.output.dtype)
+        y = builder.parameter("y", layer.output.shape, dtypes[1])
         rows = scratch("rows", (slots * row_width,), "int16")
         ring = RowRing(rows, slots, height, top, bottom, left, width, right, span, fill=0)
         depthwise = _Depthwise(x, w, b, constants, y, ring, attrs, finish)
@@ -86,7 +93,9 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
     # channel by channel: a plane's rows are copied, all or under the window, before it is written
     copied = height if whole_plane else span - top
     order = by_rows(width, layer.output.shape[2], copied, attrs.strides[0], pitch_bytes=channels)
-    inplace = {0: order} if batch == 1 and multiplier == 1 else {}
+    alike = np.dtype(dtypes[0]).itemsize == np.dtype(dtypes[1]).itemsize
+    can_overlap = batch == 1 and multiplier == 1 and alike
+    inplace = {0: order.of_elements(*dtypes)} if can_overlap else {}
     stored = StoredWeights(size_bytes=weight.nbytes)
     return Kernel(builder.function, (weight, bias, *finish.constants), inplace, weights=stored)
 
@@ -114,7 +123,7 @@ def _channel(depthwise: _Depthwise, n: Expr, c: Expr, channel: Expr) -> None:
             for kh in range(depthwise.kernel[0] if taps else 0)
         ]
         with loop("ow", int(depthwise.y.shape[2])) as ow:
-            acc = Scalar("acc", start)
+            acc = Scalar("acc", start, str(depthwise.bias.dtype))
             if taps:
                 _unrolled(depthwise, lines, taps, ow, acc)
             else:
@@ -141,7 +150,7 @@ def _unrolled(
     for line, weights in zip(lines, taps, strict=True):
         for kw, weight in enumerate(weights):
             index = line + column + kw * depthwise.attrs.dilation[1]
-            acc.add(widen(depthwise.ring.rows[index]) * weight)
+            acc.add_product(widen(depthwise.ring.rows[index]), weight)
 
 
 def _looped(depthwise: _Depthwise, first: Expr, ow: Expr, channel: Expr, acc: Scalar) -> None:
@@ -151,4 +160,4 @@ def _looped(depthwise: _Depthwise, first: Expr, ow: Expr, channel: Expr, acc: Sc
         line = bind("line", ring.slot(first + kh * attrs.dilation[0]))
         with loop("kw", width) as kw:
             column = ow * attrs.strides[1] + kw * attrs.dilation[1]
-            acc.add(widen(ring.rows[line + column]) * widen(depthwise.w[kh, kw, channel]))
+            acc.add_product(widen(ring.rows[line + column]), depthwise.w[kh, kw, channel])

@@ -128,6 +128,7 @@ def saturation(y_dtype: str, y_min: int, y_max: int) -> dict[str, Parameter]:
         "unsigned_y": y_dtype == "uint8",
         "low": y_min if y_min > info.min else None,
         "high": y_max if y_max < info.max else None,
+        **({"wide_y": True} if y_dtype == "int16" else {}),
     }
 
 

@@ -14,7 +14,7 @@ from .window import Window, window
 def max_pool2d(layer: Layer) -> Kernel:
     """Kernel of a `vq.max_pool2d` layer; no constants."""
     attrs: MaxPool2dAttrs = layer.attrs
-    spec = Window(attrs.pool_size, attrs.strides, attrs.padding, (1, 1))
+    spec = Window(attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation)
     batch, height, width, channels = layer.inputs[0].shape
     lowest = int(np.iinfo(layer.inputs[0].dtype).min)
     with FunctionBuilder("max_pool2d") as builder:
@@ -30,9 +30,12 @@ def max_pool2d(layer: Layer) -> Kernel:
                         loop("kh", rows.first, rows.last) as kh,
                         loop("kw", columns.first, columns.last) as kw,
                     ):
-                        value = widen(x[n, rows.origin + kh, columns.origin + kw, c])
+                        row = rows.origin + kh * attrs.dilation[0]
+                        column = columns.origin + kw * attrs.dilation[1]
+                        value = widen(x[n, row, column, c])
                         best.set(T.max(best.get(), value))
                     store(y, (n, oh, ow, c), clamp(best.get(), attrs.y_min, attrs.y_max))
     width_out = layer.output.shape[2]
     order = by_rows(width * channels, width_out * channels, -attrs.padding[0], attrs.strides[0])
-    return Kernel(builder.function, (), {0: order} if batch == 1 else {})
+    in_bytes = order.of_elements(layer.inputs[0].dtype, layer.output.dtype)
+    return Kernel(builder.function, (), {0: in_bytes} if batch == 1 else {})

@@ -1,4 +1,4 @@
-"""Requantization as TIR: int32 accumulator → clamped int32 in the output's domain.
+"""Requantization as TIR: int32 (or int64) accumulator → clamped int32 in the output's domain.
 
 One definition per rounding, mirroring `op.rounding`; every kernel ends in it. The constants are
 tensors with one entry per channel, or a single entry where all channels share it.
@@ -51,6 +51,8 @@ class Requantizer:
     in_high_word: bool
     """`single` only: every shift is at least 33, so the rounding bit lies in the product's upper
     word and the lower one need not be kept."""
+    wide: bool = False
+    """`single` only: accumulators are int64, of up to 48 bits, and every shift is at least 17."""
 
     def declare(self, builder: FunctionBuilder) -> list[Buffer]:
         """The constants' parameters, in order."""
@@ -63,6 +65,15 @@ class Requantizer:
     def emit(self, buffers: list[Buffer], acc: Expr, channel: Expr | int) -> Expr:
         """The output value, clamped, as an int32 expression."""
         factors = [buffer[channel if int(buffer.shape[0]) > 1 else 0] for buffer in buffers]
+        return self._clamped(acc, factors)
+
+    def inline(self, acc: Expr) -> Expr:
+        """The same with the constants, one of each, in the code."""
+        make = T.float32 if self.rounding == "float" else int32
+        factors = [make(value.reshape(-1)[0].item()) for value in self.constants]
+        return self._clamped(acc, factors)
+
+    def _clamped(self, acc: Expr, factors: list[Expr]) -> Expr:
         scaled = bind("scaled", self._rescale(acc, factors))
         return clamp(scaled, self.y_min, self.y_max)
 
@@ -78,7 +89,13 @@ class Requantizer:
             shift = bind("shift", shift)
             high = high_product(acc, factors[0])
             return ((high + _power(shift - 33)) >> (shift - 32)) + int32(self.zero_point)
-        product = widen(acc, "int64") * widen(factors[0], "int64")
+        if self.wide:
+            # the product's upper 64 of 80 bits: what is cut off lies below the rounding's half
+            factor, shift = widen(factors[0], "int64"), shift - 16
+            low = ((acc & int64(0xFFFF)) * factor) >> int64(16)
+            product = widen(widen(acc >> int64(16), "int32"), "int64") * factor + low
+        else:
+            product = widen(acc, "int64") * widen(factors[0], "int64")
         wide = widen(shift, "int64")
         rounded = (product + (int64(1) << (wide - int64(1)))) >> wide
         # the clamp below needs only that an overflow of int32 stays out of range
@@ -87,9 +104,10 @@ class Requantizer:
 
 
 def requantizer(
-    constants: RequantizeConstants, zero_point: int, y_min: int, y_max: int
+    constants: RequantizeConstants, zero_point: int, y_min: int, y_max: int, wide: bool = False
 ) -> Requantizer:
-    """The requantizer of a layer from its operator's constants (one, or one per channel)."""
+    """The requantizer of a layer from its operator's constants (one, or one per channel); `wide`
+    accumulators are int64, which only `single` can be for."""
     rounding = constants.rounding
     if rounding == "float":
         stored = _one_if_equal(constants.scale.reshape(-1))
@@ -97,8 +115,8 @@ def requantizer(
     shift = constants.shift.reshape(-1)
     small = shift.astype(np.int8)  # `double` stores left shifts, in [-31, 30]
     stored = _one_if_equal(constants.multiplier.reshape(-1), small)
-    in_high_word = rounding == "single" and bool(np.all(shift >= 33))
-    return Requantizer(rounding, stored, zero_point, y_min, y_max, in_high_word)
+    in_high_word = rounding == "single" and not wide and bool(np.all(shift >= 33))
+    return Requantizer(rounding, stored, zero_point, y_min, y_max, in_high_word, wide)
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,15 @@ class LineRequantizer:
     def emit(self, buffers: list[Buffer], acc: Expr, channel: Expr | int) -> Expr:
         """The output value, clamped, as an int32 expression."""
         multiplier = buffers[0][channel if int(buffers[0].shape[0]) > 1 else 0]
-        scaled = acc << self.line.bits if self.line.bits else acc
+        return self._clamped(acc, multiplier)
+
+    def inline(self, acc: Expr) -> Expr:
+        """The same with the constants, one of each, in the code."""
+        return self._clamped(acc, int32(int(self.line.multiplier[0])))
+
+    def _clamped(self, acc: Expr, multiplier: Expr) -> Expr:
+        # a product, for C has no left shift of negative numbers
+        scaled = acc * _power(int32(self.line.bits)) if self.line.bits else acc
         high = high_product(scaled, multiplier) + int32(self.line.addend)
         return clamp(high >> self.line.shift, self.y_min, self.y_max)
 

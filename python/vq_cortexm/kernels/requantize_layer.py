@@ -8,7 +8,7 @@ import numpy as np
 
 from ..op import requantize as op
 from ..op.requantize import RequantizeAttrs
-from .access_order import ELEMENT_BY_ELEMENT
+from .access_order import elementwise
 from .layer import Kernel, Layer
 from .requantize import requantizer
 from .tir import FunctionBuilder, loop, store, widen
@@ -34,7 +34,8 @@ def _by_product(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
         with loop("i", size) as i:
             centred = widen(x[i]) - attrs.x_zero_point
             store(y, [i], finish.emit(constants, centred, 0))
-    return Kernel(builder.function, finish.constants, inplace={0: ELEMENT_BY_ELEMENT})
+    order = elementwise(layer.inputs[0].dtype, layer.output.dtype)
+    return Kernel(builder.function, finish.constants, inplace={0: order})
 
 
 def _from_table(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
@@ -47,4 +48,5 @@ def _from_table(layer: Layer, attrs: RequantizeAttrs) -> Kernel:
         y = builder.parameter("y", (size,), layer.output.dtype)
         with loop("i", size) as i:
             store(y, [i], outputs[widen(x[i]) - lowest])
-    return Kernel(builder.function, (table,), inplace={0: ELEMENT_BY_ELEMENT})
+    order = elementwise(layer.inputs[0].dtype, layer.output.dtype)
+    return Kernel(builder.function, (table,), inplace={0: order})

@@ -6,7 +6,7 @@ from ..op.bits import WORD
 from ..op.sign_conv2d import SignConv2dAttrs
 from .conv2d import row_order
 from .layer import Kernel, Layer, StoredWeights
-from .tir import FunctionBuilder, Scalar, T, bind, int32, loop, store, widen
+from .tir import FunctionBuilder, Scalar, T, bind, bit, int32, loop, store, widen
 from .window import Window, window
 
 
@@ -39,8 +39,7 @@ def sign_conv2d(layer: Layer) -> Kernel:
                             value = widen(x[n, rows.origin + kh, columns.origin + kw, ic])
                             centred = value - attrs.x_zero_point
                             acc.add(centred * widen(w[first + i, kh, kw, ic]))
-                        reached = T.cast(acc.get() >= needed[first + i], "int32")
-                        bits.set(bits.get() | (reached << i))
+                        bits.set(bits.get() | bit(acc.get() >= needed[first + i], i))
                     store(y, (n, oh, ow, word), bits.get())
     row_bytes = (*layer.output.shape[:3], 4 * layer.output.shape[3])
     order = row_order(layer.inputs[0].shape, row_bytes, attrs.convolution)

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from ..compat import Expr
 from ..op.softmax import FloatSoftmax, SoftmaxAttrs, TableSoftmax, constants
-from .access_order import ELEMENT_BY_ELEMENT
+from ..op.softmax_int16 import Int16Softmax
+from .access_order import elementwise
 from .layer import Kernel, Layer
 from .softmax_gemmlowp import gemmlowp_rows, largest
+from .softmax_int16 import int16_row
 from .tir import (
     Buffer,
     FunctionBuilder,
@@ -43,11 +45,19 @@ def softmax(layer: Layer) -> Kernel:
             with loop("row", rows) as row:
                 _table_row(x, t, y, row, known, attrs)
             return_constants: tuple[NDArray[np.generic], ...] = (table,)
+        elif isinstance(known, Int16Softmax):
+            return_constants = (known.exponentials, known.reciprocals)
+            names = zip(("exponentials", "reciprocals"), return_constants, strict=True)
+            e, r = (builder.parameter(name, each.shape, "int16") for name, each in names)
+            y = builder.parameter("y", (rows, length), layer.output.dtype)
+            with loop("row", rows) as row:
+                int16_row(x, (e, r), y, row, known, attrs)
         else:
             y = builder.parameter("y", (rows, length), layer.output.dtype)
             gemmlowp_rows(x, y, known, attrs)
             return_constants = ()
-    return Kernel(builder.function, return_constants, inplace={0: ELEMENT_BY_ELEMENT})
+    order = elementwise(layer.inputs[0].dtype, layer.output.dtype)
+    return Kernel(builder.function, return_constants, inplace={0: order})
 
 
 def _without_zero_tail(table: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
@@ -71,6 +72,12 @@ class Scalar:
         """Adds `value`."""
         self.set(self.get() + value)
 
+    def add_product(self, a: Expr, b: Expr) -> None:
+        """Adds the product of an int32 and of what is widened to it; the product fits int32."""
+        product = a * widen(b)
+        dtype = str(self._buffer.dtype)
+        self.add(product if dtype == "int32" else widen(product, dtype))
+
 
 @contextmanager
 def loop(name: str, start: Expr | int, stop: Expr | int | None = None) -> Iterator[Expr]:
@@ -98,11 +105,16 @@ def store(buffer: Buffer, indices: Sequence[Expr | int], value: Expr) -> None:
 
 
 def copy(
-    to: Buffer, first: Sequence[Expr | int], source: Buffer, start: Sequence[Expr | int], size: int
+    to: Buffer,
+    first: Sequence[Expr | int],
+    source: Buffer,
+    start: Sequence[Expr | int],
+    size: Expr | int,
 ) -> None:
-    """`size` neighbouring elements of an 8-bit tensor to another place that they do not overlap."""
+    """`size` neighbouring elements to another place that they do not overlap, of the same type."""
     target, origin = (T.address_of(b[tuple(i)]) for b, i in ((to, first), (source, start)))
-    T.evaluate(T.call_extern("void", COPY, target, origin, size))
+    size_bytes = size * np.dtype(str(to.dtype)).itemsize
+    T.evaluate(T.call_extern("void", COPY, target, origin, size_bytes))
 
 
 def at(buffer: Buffer, *indices: Expr | int) -> Expr:
@@ -132,6 +144,12 @@ def choose(condition: Expr) -> Iterator[tuple[Any, Any]]:
     """`if (condition) {first} else {second}`: yields the two branches' contexts."""
     with T.If(condition):
         yield T.Then(), T.Else()
+
+
+def bit(condition: Expr, place: Expr) -> Expr:
+    """int32 with bit `place` (0 to 31) set where the condition holds; shifted without a sign, as C
+    has no meaning for a shift into it."""
+    return T.cast(T.cast(condition, "uint32") << T.cast(place, "uint32"), "int32")
 
 
 def widen(value: Expr, dtype: str = "int32") -> Expr:

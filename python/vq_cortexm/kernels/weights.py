@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..op.rounding import Int64Array
+from ..op.rounding import Int64Array, RequantizeConstants, wide_shifts
 
 
 def accumulator_bounds(
-    weight: NDArray[np.int8], bias: NDArray[np.int32], x_dtype: str
+    weight: NDArray[np.int8], bias: NDArray[Any], x_dtype: str
 ) -> tuple[Int64Array, Int64Array]:
     """The least and largest final sum of each channel, (O,) int64; weight: (O, K), any inputs."""
     info = np.iinfo(x_dtype)
@@ -17,6 +19,23 @@ def accumulator_bounds(
     ends = np.stack([wide * info.min, wide * info.max])
     start = bias.astype(np.int64)
     return start + ends.min(axis=0).sum(axis=1), start + ends.max(axis=0).sum(axis=1)
+
+
+def with_accumulators(
+    weight: NDArray[np.int8],
+    bias: NDArray[Any],
+    x_dtype: str,
+    constants: RequantizeConstants,
+) -> tuple[NDArray[Any], bool]:
+    """The biases in the type of a portable kernel's accumulators, and whether that is int64: for
+    int16 inputs, where a sum, however the inputs are, could leave int32 and `constants` go beyond.
+    weight: (O, K)."""
+    lowest, highest = accumulator_bounds(weight, bias, x_dtype)
+    fits = lowest.min() >= -(1 << 31) and highest.max() < 1 << 31
+    wide = x_dtype == "int16" and constants.rounding == "single" and wide_shifts(constants)
+    if wide and not fits:
+        return bias.astype(np.int64), True
+    return bias.astype(np.int32), False
 
 
 def free_bits(weight: NDArray[np.int8]) -> int:

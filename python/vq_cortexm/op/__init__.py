@@ -2,5 +2,5 @@
 
 One module an operator. Each has a frozen dataclass of attributes, `output_shape`, the constants
 that a kernel needs, and `reference`, which computes with those same constants. Activations are
-NHWC, int8 or uint8.
+NHWC, of int8, uint8 or int16.
 """

@@ -3,7 +3,8 @@
 Where input and output share scale and zero point, it is sum(x) / count with halves away from zero:
 AVERAGE_POOL_2D of TensorFlow Lite, Micro and not, which one fixed-point product computes exactly
 (`division_constants`). Elsewhere the sum is rescaled (`constants`), as in MEAN, which
-TensorFlow Lite rescales always; `single` needs no such distinction.
+TensorFlow Lite rescales always; `single` needs no such distinction. With `truncate` the quotient is
+cut towards zero: Relay's nn.avg_pool2d of integers. With `total` nothing is divided: SUM.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def divides(attrs: AvgPool2dAttrs) -> bool:
     """Whether y is the plain quotient, by `division_constants`; else `constants` are used."""
     same_scale = bool(np.float32(attrs.x_scale) == np.float32(attrs.y_scale))
     same = same_scale and attrs.x_zero_point == attrs.y_zero_point
-    return same and (attrs.rounding == "single" or not attrs.mean)
+    return (
+        same
+        and not attrs.total
+        and (attrs.truncate or attrs.rounding == "single" or not attrs.mean)
+    )
 
 
 def division_constants(count: int) -> tuple[int, int]:
@@ -65,19 +70,20 @@ def constants(count: int, attrs: AvgPool2dAttrs) -> RequantizeConstants | FloatM
 
     `single`: of sum(x - x_zero_point), by x_scale / (y_scale * count). `double`: the same, with
     1 / count folded into the multiplier of x_scale / y_scale as TensorFlow Lite Micro's MEAN folds
-    it. Both have shape (). `float`: XNNPACK's MEAN.
+    it. A sum is not divided. Both have shape (). `float`: XNNPACK's MEAN.
     """
     rounding = check_rounding(attrs.rounding)
+    divisor = 1 if attrs.total else count
     x_scale, y_scale = np.float32(attrs.x_scale), np.float32(attrs.y_scale)
     if rounding == "float":
-        scale = (x_scale / y_scale) * (np.float32(1) / np.float32(count))
+        scale = (x_scale / y_scale) * (np.float32(1) / np.float32(divisor))
         offset = np.float32(attrs.y_zero_point) - np.float32(count * attrs.x_zero_point) * scale
         return FloatMean(np.float32(scale), np.float32(offset))
     if rounding == "single":
-        return fixed_point(float(x_scale) / (float(y_scale) * count), rounding)
+        return fixed_point(float(x_scale) / (float(y_scale) * divisor), rounding)
     ratio = fixed_point(float(x_scale) / float(y_scale), rounding)
-    fold = min(count.bit_length() - 1, 31 + int(ratio.shift))
-    multiplier = (int(ratio.multiplier) << fold) // count
+    fold = min(divisor.bit_length() - 1, 31 + int(ratio.shift))
+    multiplier = (int(ratio.multiplier) << fold) // divisor
     shift = int(ratio.shift) - fold
     return replace(
         ratio, multiplier=np.array(multiplier, np.int32), shift=np.array(shift, np.int32)
@@ -101,7 +107,8 @@ def reference(x: npt.NDArray[Any], attrs: AvgPool2dAttrs) -> npt.NDArray[Any]:
     padded = pad_spatial(x.astype(np.int64), attrs.padding, 0)
     sums = windows(padded, attrs.pool_size, attrs.strides).sum(axis=(3, 4))
     if divides(attrs):
-        rounded = divide_half_away(sums, counts[:, :, None])
+        divide = divide_towards_zero if attrs.truncate else divide_half_away
+        rounded = divide(sums, counts[:, :, None])
         return to_output(rounded, 0, attrs.y_min, attrs.y_max, attrs.y_dtype)
     scaled = np.empty_like(sums)
     for count in np.unique(counts):
@@ -124,6 +131,11 @@ def divide_half_away(dividend: Int64Array, divisor: Int64Array) -> Int64Array:
     return np.where(dividend < 0, -magnitude, magnitude)
 
 
+def divide_towards_zero(dividend: Int64Array, divisor: Int64Array) -> Int64Array:
+    """The quotient without its fraction, as C divides; divisor > 0."""
+    return np.asarray(np.sign(dividend) * (np.abs(dividend) // divisor), dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class FloatMean:
     """y = rint(float32(sum(x)) * scale + offset), halves to even, then the clamp.
@@ -141,6 +153,7 @@ class AvgPool2dAttrs:
     """padding is (top, left, bottom, right); [y_min, y_max] clamps the output's integers.
 
     mean: with `double` and `float` the sum is rescaled even where both sides agree (MEAN).
+    truncate: the quotient is cut towards zero; both sides agree. total: the sum, not the mean.
     """
 
     pool_size: tuple[int, int]
@@ -155,9 +168,15 @@ class AvgPool2dAttrs:
     rounding: str = "single"
     y_dtype: str = "int8"
     mean: bool = False
+    truncate: bool = False
+    total: bool = False
 
     def __post_init__(self) -> None:
         op = "avg_pool2d"
+        if self.truncate and not divides(self):
+            raise ValueError(
+                f"{op}: truncated means keep scale and zero point; requantize after it"
+            )
         check_scale(op, "x_scale", self.x_scale)
         check_scale(op, "y_scale", self.y_scale)
         check_zero_point(op, "x_zero_point", self.x_zero_point)

@@ -14,6 +14,7 @@ from .quantization import (
     check_output,
     check_scale,
     check_zero_point,
+    is_wide,
     to_output,
 )
 from .rounding import Int64Array, RequantizeConstants, requantize, requantize_constants
@@ -65,19 +66,20 @@ def accumulate(
 def reference(
     x: npt.NDArray[Any],
     w: npt.NDArray[np.int8],
-    b: npt.NDArray[np.int32] | None,
+    b: npt.NDArray[Any] | None,
     w_scale: npt.NDArray[np.float32],
     attrs: DepthwiseConv2dAttrs,
 ) -> npt.NDArray[Any]:
     """The layer's output, (N, OH, OW, C * M) of y_dtype.
 
-    x: (N, H, W, C) int8 or uint8; w: (KH, KW, C * M) int8, zero point 0; b: (C * M,) int32 or
-    None; w_scale: (C * M,) float32. Raises ValueError on shapes that do not fit and on
-    accumulators beyond int32.
+    x: (N, H, W, C) int8, uint8 or int16; w: (KH, KW, C * M) int8, zero point 0; b: (C * M,) int32
+    (int64 beside int16) or None; w_scale: (C * M,) float32. Raises ValueError on shapes that do not
+    fit and on accumulators beyond int32 (48 bits of int16 with `single`).
     """
     check_activation("depthwise_conv2d", "x", x, rank=4)
     bias, scales = channel_parameters("depthwise_conv2d", w.shape[2], b, w_scale)
-    scaled = requantize(accumulate(x, w, bias, attrs), constants(scales, attrs))
+    acc = accumulate(x, w, bias, attrs)
+    scaled = requantize(acc, constants(scales, attrs), is_wide(x))
     return to_output(scaled, attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
 
 

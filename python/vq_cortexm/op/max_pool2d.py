@@ -24,7 +24,9 @@ from .window import output_extent, pad_spatial, windows
 def output_shape(x_shape: tuple[int, ...], attrs: MaxPool2dAttrs) -> tuple[int, int, int, int]:
     """(N, OH, OW, C) for x (N, H, W, C)."""
     n, h, w, c = x_shape
-    oh, ow = output_extent("max_pool2d", (h, w), attrs.pool_size, attrs.strides, attrs.padding)
+    oh, ow = output_extent(
+        "max_pool2d", (h, w), attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation
+    )
     return n, oh, ow, c
 
 
@@ -36,7 +38,8 @@ def reference(x: npt.NDArray[Any], attrs: MaxPool2dAttrs) -> npt.NDArray[Any]:
     output_shape(x.shape, attrs)
     lowest, _ = dtype_range(attrs.y_dtype)
     padded = pad_spatial(x, attrs.padding, lowest)
-    best = windows(padded, attrs.pool_size, attrs.strides).max(axis=(3, 4)).astype(np.int64)
+    view = windows(padded, attrs.pool_size, attrs.strides, attrs.dilation)
+    best = view.max(axis=(3, 4)).astype(np.int64)
     return to_output(best, 0, attrs.y_min, attrs.y_max, attrs.y_dtype)
 
 
@@ -58,6 +61,7 @@ class MaxPool2dAttrs:
     y_max: int
     rounding: str = "single"
     y_dtype: str = "int8"
+    dilation: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         op = "max_pool2d"

@@ -1,4 +1,4 @@
-"""What all operators share: checks of quantization attributes, and the last step to 8 bits."""
+"""What all operators share: checks of quantization attributes, and the last step to the output."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .rounding import Int64Array, check_rounding
+from .rounding import REDUCED, Int64Array, check_rounding
 
-ACTIVATION_DTYPES = ("int8", "uint8")
+ACTIVATION_DTYPES = ("int8", "uint8", "int16")
+_KNOWN = "int8, uint8 or int16"
 
 
 def check_scale(op: str, name: str, scale: float) -> None:
@@ -29,9 +30,12 @@ def check_output(
     op: str, rounding: str, y_dtype: str, y_zero_point: int, y_min: int, y_max: int
 ) -> None:
     """Raises ValueError unless zero point and clamp lie in y_dtype's range, in order."""
-    check_rounding(rounding)
+    if rounding != REDUCED:
+        check_rounding(rounding)
     if y_dtype not in ACTIVATION_DTYPES:
-        raise ValueError(f"{op}: y_dtype {y_dtype!r} must be int8 or uint8")
+        raise ValueError(f"{op}: y_dtype {y_dtype!r} must be {_KNOWN}")
+    if y_dtype == "int16" and y_zero_point != 0:
+        raise ValueError(f"{op}: y_zero_point {y_zero_point} of int16 must be 0")
     lowest, highest = dtype_range(y_dtype)
     if not lowest <= y_zero_point <= highest:
         raise ValueError(f"{op}: y_zero_point {y_zero_point} must be in [{lowest}, {highest}]")
@@ -42,11 +46,17 @@ def check_output(
 
 
 def check_activation(op: str, name: str, x: npt.NDArray[Any], rank: int | None = None) -> None:
-    """Raises ValueError unless x is int8 or uint8, of the wanted rank where one is given."""
+    """Raises ValueError unless x is int8, uint8 or int16, of the wanted rank where one is given."""
     if x.dtype.name not in ACTIVATION_DTYPES:
-        raise ValueError(f"{op}: {name} is {x.dtype.name}, must be int8 or uint8")
+        raise ValueError(f"{op}: {name} is {x.dtype.name}, must be {_KNOWN}")
     if rank is not None and x.ndim != rank:
         raise ValueError(f"{op}: {name} of shape {x.shape} must have {rank} dimensions")
+
+
+def check_alike(op: str, *dtypes: str) -> None:
+    """Raises ValueError where only some of an operator's tensors are int16."""
+    if "int16" in dtypes and set(dtypes) != {"int16"}:
+        raise ValueError(f"{op}: {', '.join(dtypes)} tensors do not mix; requantize them to int16")
 
 
 def dtype_range(dtype: str) -> tuple[int, int]:
@@ -79,8 +89,13 @@ def to_output(
     return np.asarray(np.clip(scaled + y_zero_point, y_min, y_max), dtype=y_dtype)
 
 
+def is_wide(x: npt.NDArray[Any]) -> bool:
+    """Whether sums of products of x may need more than 32 bits: those of int16."""
+    return x.dtype == np.int16
+
+
 def channel_parameters(
-    op: str, channels: int, b: npt.NDArray[np.int32] | None, w_scale: npt.NDArray[np.float32]
+    op: str, channels: int, b: npt.NDArray[Any] | None, w_scale: npt.NDArray[np.float32]
 ) -> tuple[Int64Array, npt.NDArray[np.float32]]:
     """Bias as int64 (zeros if absent) and scales as float32, both of shape (channels,)."""
     bias = np.zeros(channels, np.int64) if b is None else np.asarray(b, dtype=np.int64)

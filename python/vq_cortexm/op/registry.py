@@ -24,14 +24,25 @@ from . import (
     binary_unpack,
     concat,
     conv2d,
+    conv2d_transpose,
     dense,
     depthwise_conv2d,
+    dequantize,
     escalate,
+    extremum,
+    float_call,
+    lookup,
     max_pool2d,
+    mul,
     pad,
+    prelu,
+    quantize,
     requantize,
     reshape,
+    resize2d,
+    s_curve,
     sign_conv2d,
+    slice,
     softmax,
     transpose,
 )
@@ -71,6 +82,13 @@ OPS: dict[str, OpSpec] = {
         depthwise_conv2d.reference,
         lambda x, w, _b, _s, attrs: depthwise_conv2d.macs(x, w, attrs),
     ),
+    "vq.conv2d_transpose": OpSpec(
+        conv2d_transpose.Conv2dTransposeAttrs,
+        4,
+        lambda x, w, _b, _s, attrs: conv2d_transpose.output_shape(x, w, attrs),
+        conv2d_transpose.reference,
+        lambda x, w, _b, _s, attrs: conv2d_transpose.macs(x, w, attrs),
+    ),
     "vq.dense": OpSpec(
         dense.DenseAttrs,
         4,
@@ -79,6 +97,10 @@ OPS: dict[str, OpSpec] = {
         lambda x, w, _b, _s, attrs: dense.macs(x, w, attrs),
     ),
     "vq.add": OpSpec(add.AddAttrs, 2, add.output_shape, add.reference),
+    "vq.mul": OpSpec(mul.MulAttrs, 2, mul.output_shape, mul.reference),
+    "vq.extremum": OpSpec(extremum.ExtremumAttrs, 2, extremum.output_shape, extremum.reference),
+    "vq.prelu": OpSpec(prelu.PreluAttrs, 2, prelu.output_shape, prelu.reference),
+    "vq.lookup": OpSpec(lookup.LookupAttrs, 2, lookup.output_shape, lookup.reference),
     "vq.avg_pool2d": OpSpec(
         avg_pool2d.AvgPool2dAttrs, 1, avg_pool2d.output_shape, avg_pool2d.reference
     ),
@@ -89,10 +111,19 @@ OPS: dict[str, OpSpec] = {
     "vq.requantize": OpSpec(
         requantize.RequantizeAttrs, 1, requantize.output_shape, requantize.reference
     ),
+    "vq.quantize": OpSpec(quantize.QuantizeAttrs, 1, quantize.output_shape, quantize.reference),
+    "vq.dequantize": OpSpec(
+        dequantize.DequantizeAttrs, 1, dequantize.output_shape, dequantize.reference
+    ),
+    "vq.float_call": OpSpec(
+        float_call.FloatCallAttrs, ANY_NUMBER, float_call.output_shape, float_call.reference
+    ),
     "vq.reshape": OpSpec(reshape.ReshapeAttrs, 1, reshape.output_shape, reshape.reference),
     "vq.transpose": OpSpec(
         transpose.TransposeAttrs, 1, transpose.output_shape, transpose.reference
     ),
+    "vq.resize2d": OpSpec(resize2d.Resize2dAttrs, 1, resize2d.output_shape, resize2d.reference),
+    "vq.slice": OpSpec(slice.SliceAttrs, 1, slice.output_shape, slice.reference),
     "vq.pad": OpSpec(pad.PadAttrs, 1, pad.output_shape, pad.reference),
     "vq.binary_pack": OpSpec(
         binary_pack.BinaryPackAttrs, 1, binary_pack.output_shape, binary_pack.reference
@@ -120,6 +151,7 @@ OPS: dict[str, OpSpec] = {
         sign_conv2d.reference,
         lambda x, w, _t, attrs: sign_conv2d.macs(x, w, attrs),
     ),
+    "vq.s_curve": OpSpec(s_curve.SCurveAttrs, 1, s_curve.output_shape, s_curve.reference),
     "vq.concat": OpSpec(concat.ConcatAttrs, ANY_NUMBER, concat.output_shape, concat.reference),
     "vq.escalate": OpSpec(escalate.EscalateAttrs, 2, escalate.output_shape, escalate.reference),
     # two of its inputs are functions: a shape is then of what they return, an array one of NumPy

@@ -1,4 +1,4 @@
-"""From an int32 accumulator to an 8-bit output: three roundings, and the constants of each.
+"""From an accumulator to an 8-bit or 16-bit output: three roundings, and the constants of each.
 
 `single`  y = (acc * multiplier + 2**(shift - 1)) >> shift, one rounding, halves upwards.
 `double`  gemmlowp's saturating rounding doubling high multiply, then its rounding right shift
@@ -6,13 +6,16 @@
 `float`   rint(float32(acc) * scale), halves to even, float32 throughout: the arithmetic of XNNPACK,
           LiteRT's default back end.
 
+Operators on int16 know a fourth, `reduced`: `single` with multipliers of 16 bits, TensorFlow Lite's
+arithmetic of int64 accumulators. `transform.qdq_int16` chooses it.
+
 Every scale is a float32 number, whatever type holds it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -25,6 +28,10 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+REDUCED = "reduced"
+_LARGEST_WIDE = 1 << 47
+"""Accumulators of 64 bits stay below it, as TensorFlow Lite's do."""
+_SPLIT_BITS = 16
 
 
 def quantize_multiplier(scale: float) -> tuple[int, int]:
@@ -75,6 +82,18 @@ def requantize_single(acc: Int64Array, multiplier: Int32Array, shift: Int32Array
     return round_half_up_shift(acc * multiplier.astype(np.int64), shift)
 
 
+def requantize_wide(acc: Int64Array, multiplier: Int32Array, shift: Int32Array) -> Int64Array:
+    """`single` for |acc| < 2**47 and shift >= 17, by two products that fit int64.
+
+    The rounding's half is a multiple of 2**16, so the low half of acc * multiplier / 2**16 may be
+    cut off before it is added: the result is that of exact arithmetic.
+    """
+    factor = multiplier.astype(np.int64)
+    low = ((acc & ((1 << _SPLIT_BITS) - 1)) * factor) >> _SPLIT_BITS
+    scaled = (acc >> _SPLIT_BITS) * factor + low
+    return round_half_up_shift(scaled, shift - np.int32(_SPLIT_BITS))
+
+
 def requantize_double(acc: Int64Array, multiplier: Int32Array, shift: Int32Array) -> Int64Array:
     """`double`: a left shift (shift > 0) before the product, wrapping in 32 bits, or a rounding
     right shift (shift < 0) after it."""
@@ -120,6 +139,8 @@ def requantize_constants(
     w_scale is float32 of any shape, (O,) for one scale a channel; the constants have its shape.
     Raises ValueError for an unknown rounding or a ratio that no constants express.
     """
+    if rounding == REDUCED:
+        return _reduced(fixed_point(float64_scale(x_scale, w_scale, y_scale), "single"))
     known = check_rounding(rounding)
     if known == "float":
         scale = float32_scale(x_scale, w_scale, y_scale)
@@ -128,12 +149,24 @@ def requantize_constants(
     return fixed_point(float64_scale(x_scale, w_scale, y_scale), known)
 
 
-def requantize(acc: Int64Array, constants: RequantizeConstants) -> Int64Array:
+def _reduced(constants: RequantizeConstants) -> RequantizeConstants:
+    """Multipliers rounded to 16 bits, at most 0x7FFF of them (MultiplyByQuantizedMultiplier of
+    int64); the low 16 bits are zero, so the shifts stay."""
+    high = np.minimum((constants.multiplier.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF)
+    return replace(constants, multiplier=(high << 16).astype(np.int32))
+
+
+def requantize(acc: Int64Array, constants: RequantizeConstants, wide: bool = False) -> Int64Array:
     """Scales accumulators; the last axis is the constants' channel axis.
 
-    acc is int64 but in int32's range, else ValueError: a kernel has 32 bits. The result has
-    neither zero point nor clamp.
+    acc is int64 but in int32's range, else ValueError: a kernel has 32 bits. With `wide` and
+    `single` it has up to 48, if every shift is at least 17. The result has neither zero point nor
+    clamp.
     """
+    if wide and constants.rounding == "single" and wide_shifts(constants):
+        if acc.size and max(-int(acc.min()), int(acc.max())) >= _LARGEST_WIDE:
+            raise ValueError("an accumulator exceeds 48 bits; fewer inputs would fit")
+        return requantize_wide(acc, constants.multiplier, constants.shift)
     if acc.size and (acc.min() < -(1 << 31) or acc.max() >= 1 << 31):
         raise ValueError("an accumulator exceeds int32; fewer inputs or smaller biases would fit")
     if constants.rounding == "float":
@@ -141,6 +174,11 @@ def requantize(acc: Int64Array, constants: RequantizeConstants) -> Int64Array:
     if constants.rounding == "single":
         return requantize_single(acc, constants.multiplier, constants.shift)
     return requantize_double(acc, constants.multiplier, constants.shift)
+
+
+def wide_shifts(constants: RequantizeConstants) -> bool:
+    """Whether all shifts are large enough for `requantize_wide`: scales below 2**14."""
+    return bool(np.all(constants.shift > _SPLIT_BITS))
 
 
 def check_rounding(rounding: str) -> Rounding:

@@ -6,6 +6,8 @@
           y_scale 1/256 and the lowest zero point alone: TensorFlow Lite Micro.
 `float`   a float32 table of exponentials, one float32 division per row, one product per element,
           halves away from zero: LiteRT's optimized kernel on x86 (on AArch64 LiteRT uses another).
+
+Of int16 tensors all are TensorFlow Lite's (`softmax_int16`), to y_scale 2**-15.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from .quantization import (
     check_activation,
+    check_alike,
     check_output,
     check_scale,
     check_zero_point,
@@ -27,6 +30,7 @@ from .quantization import (
 )
 from .rounding import Float32Array, Int64Array
 from .softmax_gemmlowp import GemmlowpSoftmax, gemmlowp_constants, gemmlowp_softmax
+from .softmax_int16 import Y_SCALE, Int16Softmax, int16_constants, int16_softmax
 
 _LONGEST_AXIS = 1 << 16
 _SMALLEST_Y_SCALE = 2.0**-10
@@ -60,6 +64,8 @@ def float_constants(attrs: SoftmaxAttrs) -> FloatSoftmax:
 
 def constants(length: int, attrs: SoftmaxAttrs) -> SoftmaxConstants:
     """What a kernel needs for rows of `length` elements."""
+    if attrs.y_dtype == "int16":
+        return int16_constants(length, attrs.beta, attrs.x_scale, attrs.rounding)
     if attrs.rounding == "single":
         return table_constants(length, attrs)
     if attrs.rounding == "float":
@@ -68,13 +74,17 @@ def constants(length: int, attrs: SoftmaxAttrs) -> SoftmaxConstants:
 
 
 def reference(x: npt.NDArray[Any], attrs: SoftmaxAttrs) -> npt.NDArray[Any]:
-    """exp(beta * x_scale * x) / its sum over the last axis, as y_dtype; x int8 or uint8."""
+    """exp(beta * x_scale * x) / its sum over the last axis, as y_dtype; x int8, uint8 or, as y,
+    int16."""
     check_activation("softmax", "x", x)
+    check_alike("softmax", x.dtype.name, attrs.y_dtype)
     shape = output_shape(x.shape, attrs)
     rows = x.reshape(-1, shape[-1]).astype(np.int64)
     below_maximum = rows.max(axis=1, keepdims=True) - rows
     known = constants(shape[-1], attrs)
-    if isinstance(known, TableSoftmax):
+    if isinstance(known, Int16Softmax):
+        y = int16_softmax(rows, known)
+    elif isinstance(known, TableSoftmax):
         y = _table_softmax(below_maximum, known)
     elif isinstance(known, FloatSoftmax):
         y = _float_softmax(below_maximum, known)
@@ -126,14 +136,15 @@ class FloatSoftmax:
     y_scale: np.float32
 
 
-SoftmaxConstants = TableSoftmax | FloatSoftmax | GemmlowpSoftmax
+SoftmaxConstants = TableSoftmax | FloatSoftmax | GemmlowpSoftmax | Int16Softmax
 
 
 @dataclass(frozen=True)
 class SoftmaxAttrs:
     """beta multiplies the real input; axis is the last one; [y_min, y_max] clamps the output.
 
-    y_scale is in [2**-10, 1); with `double` it is 1/256 and y_zero_point the dtype's lowest.
+    y_scale is in [2**-10, 1); with `double` it is 1/256 and y_zero_point the dtype's lowest. Of
+    int16 it is 2**-15.
     """
 
     beta: float
@@ -153,6 +164,10 @@ class SoftmaxAttrs:
         check_scale(op, "x_scale", self.x_scale)
         check_zero_point(op, "x_zero_point", self.x_zero_point)
         check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+        if self.y_dtype == "int16":
+            if self.y_scale != Y_SCALE:
+                raise ValueError(f"softmax: y_scale {self.y_scale} of int16 must be 2**-15")
+            return
         if not _SMALLEST_Y_SCALE <= self.y_scale < 1:
             raise ValueError(f"softmax: y_scale {self.y_scale} must be in [2**-10, 1)")
         lowest, _ = dtype_range(self.y_dtype)

@@ -17,12 +17,15 @@ from vq_cortexm.op.add import AddAttrs
 from vq_cortexm.op.avg_pool2d import AvgPool2dAttrs
 from vq_cortexm.op.concat import ConcatAttrs
 from vq_cortexm.op.conv2d import Conv2dAttrs
+from vq_cortexm.op.conv2d_transpose import Conv2dTransposeAttrs
 from vq_cortexm.op.dense import DenseAttrs
 from vq_cortexm.op.depthwise_conv2d import DepthwiseConv2dAttrs
 from vq_cortexm.op.max_pool2d import MaxPool2dAttrs
 from vq_cortexm.op.pad import PadAttrs
 from vq_cortexm.op.registry import make_call
 from vq_cortexm.op.requantize import RequantizeAttrs
+from vq_cortexm.op.resize2d import COORDINATES, Resize2dAttrs
+from vq_cortexm.op.slice import SliceAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.samples import random_samples
@@ -149,6 +152,7 @@ def max_pool2d(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], An
         y_min=int(info.min),
         y_max=draw_int(rng, 0, info.max),
         y_dtype=dtype,
+        dilation=(draw_int(rng, 1, 2), draw_int(rng, 1, 2)) if max(kernel) < 3 else (1, 1),
     )
     return draw_shape(rng, draw_int(rng, 1, 6)), [], attrs
 
@@ -197,13 +201,54 @@ def concat(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
 
 def pad(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
     info = np.iinfo(dtype)
-    widths = tuple(draw_int(rng, 0, 3) for _ in range(8))
-    attrs = PadAttrs(widths, draw_int(rng, info.min, info.max))
+    mode = str(rng.choice(["constant", "edge", "reflect", "symmetric"]))
+    shape = draw_shape(rng, draw_int(rng, 1, 5))
+    widths = tuple(draw_int(rng, 0, min(3, n - 1)) for n in shape for _ in range(2))
+    return shape, [], PadAttrs(widths, draw_int(rng, info.min, info.max), mode)
+
+
+def slice_(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
+    del dtype
+    shape = draw_shape(rng, draw_int(rng, 1, 5))
+    spans = []
+    for n in shape:
+        size, stride = draw_int(rng, 1, n), int(rng.choice([1, 1, 2, 3]))
+        size = n if rng.random() < 0.4 else -(-size // stride)
+        stride = 1 if size == n else stride
+        first = draw_int(rng, 0, n - 1 - (size - 1) * stride)
+        backwards = rng.random() < 0.2
+        last = first + (size - 1) * stride
+        spans.append((last, -stride, size) if backwards else (first, stride, size))
+    return shape, [], SliceAttrs(*zip(*spans, strict=True))
+
+
+def resize2d(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
+    del dtype
+    attrs = Resize2dAttrs(
+        (draw_int(rng, 1, 17), draw_int(rng, 1, 17)),
+        str(rng.choice(["linear", "nearest"])),
+        str(rng.choice(COORDINATES)),
+        rounding=str(rng.choice(ROUNDINGS)),
+    )
     return draw_shape(rng, draw_int(rng, 1, 5)), [], attrs
 
 
+def conv2d_transpose(rng: np.random.Generator, dtype: str) -> tuple[Any, list[Any], Any]:
+    groups, depth, per_group = (draw_int(rng, 1, n) for n in (2, 9, 7))
+    kernel, window = draw_window(rng)
+    attrs = Conv2dTransposeAttrs(
+        **window,
+        output_padding=(draw_int(rng, 0, 2), draw_int(rng, 0, 2)),
+        groups=groups,
+        **draw_input(rng, dtype),
+        **draw_output(rng),
+    )
+    weights = draw_weights(rng, (groups * per_group, *kernel, depth), groups * per_group)
+    return draw_shape(rng, groups * depth), weights, attrs
+
+
 LAYERS = {
-    f.__name__: f
+    f.__name__.rstrip("_"): f
     for f in (
         conv2d,
         depthwise_conv2d,
@@ -216,6 +261,9 @@ LAYERS = {
         add,
         concat,
         pad,
+        slice_,
+        resize2d,
+        conv2d_transpose,
     )
 }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tflite_builder import TfliteBuilder, quantize_clamp, run_litert, run_tflm
 
 from vq_cortexm.op.add import AddAttrs, LinearAdd, RescaledAdd, constants, output_shape, reference
+from vq_cortexm.op.rounding import fixed_point, requantize
 
 ACTIVATIONS = ["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]
 
@@ -103,3 +104,24 @@ def test_broadcast_and_errors() -> None:
         constants(replace(attrs, a_scale=1e9))
     with pytest.raises(ValueError, match="a_zero_point"):
         replace(attrs, a_zero_point=300)
+
+
+@given(st.floats(2.0**-12, 8, width=32), ZERO_POINTS, st.sampled_from(["", "a", "b"]))
+def test_separate_rounds_each_input_by_itself(ratio: float, zero: int, negated: str) -> None:
+    """Every pair, each input by the 64-bit product of `single`."""
+    attrs = AddAttrs(0.0625 * ratio, zero, 0.04, -3, 0.0625, 7, -128, 127, "single", "int8", True)
+    attrs = replace(attrs, negated=negated)
+    a, b = (m.astype(np.int8) for m in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
+    alone = [
+        requantize(q.astype(np.int64) - z, fixed_point(s / 0.0625, "single"))
+        for q, z, s in ((a, zero, attrs.a_scale), (b, -3, float(np.float32(0.04))))
+    ]
+    total = attrs.signs[0] * alone[0] + attrs.signs[1] * alone[1] + 7
+    np.testing.assert_array_equal(reference(a, b, attrs), np.clip(total, -128, 127))
+
+
+def test_separate_needs_an_exact_factor_and_single_rounding() -> None:
+    with pytest.raises(ValueError, match="no 32-bit factor is exact"):
+        AddAttrs(1e6, 0, 0.1, 0, 0.1, 0, -128, 127, separate=True)
+    with pytest.raises(ValueError, match="separate roundings are single, not float"):
+        AddAttrs(0.1, 0, 0.1, 0, 0.1, 0, -128, 127, "float", separate=True)

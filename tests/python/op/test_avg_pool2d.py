@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -169,5 +170,17 @@ def test_errors_are_one_line() -> None:
     with pytest.raises(ValueError, match=r"2\*\*20"):
         division_constants(1 << 20)
     with pytest.raises(ValueError, match="y_dtype"):
-        AvgPool2dAttrs((2, 2), (1, 1), (0, 0, 0, 0), 0.1, 0, 0.1, 0, -128, 127, y_dtype="int16")
+        AvgPool2dAttrs((2, 2), (1, 1), (0, 0, 0, 0), 0.1, 0, 0.1, 0, -128, 127, y_dtype="int32")
     assert constants(4, attrs)
+
+
+def test_truncated_mean_is_cut_towards_zero() -> None:
+    x = np.arange(-30, 30).astype(np.int8).reshape(1, 4, 5, 3)
+    ends = {"y_scale": 0.5, "y_zero_point": 1, "y_min": -128, "y_max": 127}
+    attrs = AvgPool2dAttrs(
+        (4, 5), (1, 1), (0, 0, 0, 0), x_scale=0.5, x_zero_point=1, truncate=True, **ends
+    )
+    wanted = np.trunc(x.astype(np.int64).sum(axis=(1, 2), keepdims=True) / 20)
+    np.testing.assert_array_equal(reference(x, attrs), wanted)
+    with pytest.raises(ValueError, match="truncated means keep scale and zero point"):
+        replace(attrs, y_scale=0.25)

@@ -48,6 +48,15 @@ def test_max_pool(case: Any, rounding: str, run: Any, scale: float, zero_point: 
     np.testing.assert_array_equal(reference(value, attrs), run(builder.build([x], [y]), value))
 
 
+def test_dilated_windows_skip_elements() -> None:
+    attrs = MaxPool2dAttrs((2, 2), (1, 2), (1, 0, 0, 1), 0.1, 0, 0.1, 0, -128, 127, dilation=(3, 2))
+    x = np.random.default_rng(0).integers(-128, 128, (1, 6, 7, 3)).astype(np.int8)
+    padded = np.pad(x, ((0, 0), (1, 0), (0, 1), (0, 0)), constant_values=-128)
+    corners = [padded[:, i : i + 4, j : j + 6 : 2] for i in (0, 3) for j in (0, 2)]
+    assert output_shape(x.shape, attrs) == (1, 4, 3, 3)
+    np.testing.assert_array_equal(reference(x, attrs), np.max(corners, axis=0))
+
+
 def test_rescaling_is_refused() -> None:
     with pytest.raises(ValueError, match="requantize after it"):
         MaxPool2dAttrs((2, 2), (2, 2), (0, 0, 0, 0), 0.1, 0, 0.2, 0, -128, 127)

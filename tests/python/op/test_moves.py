@@ -1,4 +1,5 @@
-"""The operators that only move values: `vq.pad`, `vq.reshape`, `vq.transpose`."""
+"""The operators that only move values: `vq.concat`, `vq.pad`, `vq.reshape`, `vq.slice`,
+`vq.transpose`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 import pytest
 from tflite_builder import TfliteBuilder, run_litert, run_tflm
 
-from vq_cortexm.op import pad, reshape, transpose
+from vq_cortexm.op import concat, pad, reshape, transpose
+from vq_cortexm.op import slice as slice_op
 
 X = np.random.default_rng(0).integers(-128, 128, (1, 3, 4, 5)).astype(np.int8)
 Run = Callable[..., npt.NDArray[Any]]
@@ -52,7 +54,53 @@ def test_transpose(run: Run) -> None:
     np.testing.assert_array_equal(transpose.reference(X, attrs), y)
 
 
+@BACK_ENDS
+@pytest.mark.parametrize("mode", ["reflect", "symmetric"])
+def test_mirror_pad(run: Run, mode: str) -> None:
+    attrs = pad.PadAttrs((0, 0, 2, 1, 0, 3, 0, 0), 0, mode)
+    shape = pad.output_shape(X.shape, attrs)
+    builder = TfliteBuilder()
+    x, y = (builder.tensor(s, 0.1, -7) for s in (X.shape, shape))
+    widths = builder.constant(np.array(attrs.pad_width, np.int32).reshape(4, 2))
+    builder.add("MIRROR_PAD", [x, widths], [y], Mode=mode.upper())
+    expected = run(builder.build([x], [y]), X)
+    np.testing.assert_array_equal(pad.reference(X, attrs), expected)
+
+
+def test_edge_pad_repeats_the_outermost_elements() -> None:
+    attrs = pad.PadAttrs((0, 0, 0, 0, 0, 0, 1, 2), 0, "edge")
+    padded = pad.reference(X, attrs)
+    assert padded.shape == pad.output_shape(X.shape, attrs) == (1, 3, 4, 8)
+    np.testing.assert_array_equal(padded[..., 0], X[..., 0])
+    np.testing.assert_array_equal(padded[..., -1], X[..., -1])
+
+
+def test_slice_takes_steps_in_either_direction() -> None:
+    attrs = slice_op.SliceAttrs((0, 2, 1, 4), (1, -1, 2, -2), (1, 3, 2, 3))
+    assert slice_op.output_shape(X.shape, attrs) == attrs.size
+    np.testing.assert_array_equal(slice_op.reference(X, attrs), X[:, ::-1, 1::2, ::-2])
+
+
+def test_concat_joins_in_its_order() -> None:
+    attrs = concat.ConcatAttrs(1, (1, 0))
+    joined = concat.reference(X, X[:, :1], attrs)
+    assert joined.shape == concat.output_shape(X.shape, (1, 1, 4, 5), attrs)
+    np.testing.assert_array_equal(joined, np.concatenate([X[:, :1], X], axis=1))
+
+
 def test_errors_are_one_line() -> None:
+    with pytest.raises(ValueError, match="mode 'wrap' must be one of"):
+        pad.PadAttrs((0, 1), 0, "wrap")
+    with pytest.raises(ValueError, match="exceed a shape"):
+        pad.output_shape((3,), pad.PadAttrs((0, 3), 0, "reflect"))
+    with pytest.raises(ValueError, match="leave an axis of 5"):
+        slice_op.output_shape((5,), slice_op.SliceAttrs((1,), (2,), (3,)))
+    with pytest.raises(ValueError, match="strides"):
+        slice_op.SliceAttrs((1,), (0,), (3,))
+    with pytest.raises(ValueError, match="each input once"):
+        concat.ConcatAttrs(1, (1, 1))
+    with pytest.raises(ValueError, match="does not fit 3 inputs"):
+        concat.output_shape((1,), (2,), (3,), concat.ConcatAttrs(0, (1, 0)))
     with pytest.raises(ValueError, match="pairs"):
         pad.PadAttrs((1, 2, 3), 0)
     with pytest.raises(ValueError, match="do not fit a shape"):

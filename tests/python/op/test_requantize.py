@@ -98,5 +98,5 @@ def test_clip_table_and_errors() -> None:
     assert constants(attrs).multiplier == 1 << 30
     with pytest.raises(ValueError, match="use `table`"):
         constants(_attrs(0, "float"))
-    with pytest.raises(ValueError, match="must be int8 or uint8"):
+    with pytest.raises(ValueError, match="must be int8, uint8 or int16"):
         reference(ALL.astype(np.int32), attrs)

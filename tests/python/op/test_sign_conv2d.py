@@ -40,7 +40,7 @@ def test_bad_arguments_are_refused() -> None:
     attrs = SignConv2dAttrs((1, 1), (0, 0, 0, 0), 0)
     with pytest.raises(ValueError, match=r"thresholds \(2,\)"):
         sign_conv2d.reference(x, w, np.zeros(2, np.int32), attrs)
-    with pytest.raises(ValueError, match="must be int8 or uint8"):
+    with pytest.raises(ValueError, match="must be int8, uint8 or int16"):
         sign_conv2d.reference(x.astype(np.int32), w, np.zeros(3, np.int32), attrs)
     with pytest.raises(ValueError, match="do not fit"):
         sign_conv2d.output_shape((1, 4, 4, 3), w.shape, attrs)

@@ -37,23 +37,24 @@ class _Sum:
     def fits(self, dtype: str) -> bool:
         """Whether it and the shifted multipliers fit int32, for all a and b of `dtype`."""
         info = np.iinfo(dtype)
-        scale = sum(self.multipliers)
+        ends = [(m * int(info.min), m * int(info.max)) for m in self.multipliers]
         values = (
             self.bias,
-            self.bias + scale * int(info.min),
-            self.bias + scale * int(info.max),
+            self.bias + sum(map(min, ends)),
+            self.bias + sum(map(max, ends)),
             *(m << _up(dtype) for m in self.multipliers),
         )
         return all(-(1 << 31) <= value < 1 << 31 for value in values)
 
 
 def add(layer: Layer) -> Kernel | None:
-    """Realisation of a `vq.add` layer of equal shapes and input types; constants: multipliers and
-    bias."""
+    """Realisation of a `vq.add` layer of two tensors of equal shapes and types; constants:
+    multipliers and bias."""
     attrs: AddAttrs = layer.attrs
     known = constants(attrs)
     dtype = layer.inputs[0].dtype
-    if not isinstance(known, LinearAdd) or layer.inputs[0] != layer.inputs[1]:
+    alike = len(layer.inputs) == 2 and layer.inputs[0] == layer.inputs[1]
+    if not isinstance(known, LinearAdd) or not alike:
         return None
     total = _sum(known, attrs.y_zero_point, dtype)
     if total is None:

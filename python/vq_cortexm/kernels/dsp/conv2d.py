@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import numpy as np
+
 from ...op.conv2d import Conv2dAttrs, constants
 from ...op.rounding import RequantizeConstants
 from ..conv2d import fold_zero_point
@@ -43,7 +45,8 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     if attrs.groups > 1 or attrs.dilation[1] > 1 < weight.shape[2]:
         return None
     own, others = _way(layer), [name for name, way in _WAYS.items() if way.fits(layer)]
-    names = [name for name in others if _in_reach(_WAYS[name].window(layer, 2), weight.shape[0])]
+    y_bytes = weight.shape[0] * np.dtype(attrs.y_dtype).itemsize
+    names = [name for name in others if _in_reach(_WAYS[name].window(layer, 2), y_bytes)]
     if own not in names:
         return None
     way = _WAYS[str(layer.knobs.choose("layout", own, names))]
@@ -51,15 +54,8 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     arranged = window.arrange(weight)
     bounds = accumulator_bounds(arranged, bias, layer.inputs[0].dtype)
-    ending = finish(
-        requantization,
-        attrs.y_zero_point,
-        attrs.y_min,
-        attrs.y_max,
-        attrs.y_dtype,
-        bounds,
-        scalable=True,
-    )
+    clamp = (attrs.y_zero_point, attrs.y_min, attrs.y_max, attrs.y_dtype)
+    ending = finish(requantization, *clamp, bounds, scalable=attrs.y_dtype != "int16")
     if ending is None:
         return None
     window, tiles = pack_weights(layer, way, window, bias, bounds, ending)
@@ -67,9 +63,10 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
     return kernel
 
 
-def _in_reach(window: Window, channels: int) -> bool:
-    """Whether all that a routine loads and stores lies near enough to its pointers."""
-    return max(2 * window.pixel + 8, channels) <= _LARGEST_OFFSET
+def _in_reach(window: Window, y_bytes: int) -> bool:
+    """Whether all that a routine loads and stores lies near enough to its pointers; `y_bytes`: of
+    an output pixel."""
+    return max(2 * window.pixel + 8, y_bytes) <= _LARGEST_OFFSET
 
 
 def _way(layer: Layer) -> str:

@@ -81,15 +81,16 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
             to = partial(at, y, n, top, 0)
             call_over_pixels(each_part, summing, to, count * columns, at(patches, 0), sums)
     order = row_order(x_shape, y_shape, attrs, rows.ring.span)
-    inplace = {0: order} if x_shape[0] == 1 else {}
-    micro = (rows.micro, segments, *([summing] if summing else []), *tiles.routines)
+    in_bytes = order.of_elements(layer.inputs[0].dtype, layer.output.dtype)
+    inplace = {0: in_bytes} if x_shape[0] == 1 else {}
+    micro = (*rows.widen.routines, segments, *([summing] if summing else []), *tiles.routines)
     times = x_shape[0] * groups
     return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 
 
 def _without_gaps(layer: Layer) -> list[int]:
     """The order of a row's inputs; segments are copied from any halfword on."""
-    order, _ = row_segment(layer.constants[0], layer.attrs)
+    order, _ = row_segment(layer)
     return [i for i in order if i >= 0]
 
 

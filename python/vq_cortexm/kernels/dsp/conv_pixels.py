@@ -9,11 +9,10 @@ from ...op.conv2d import Conv2dAttrs
 from ..access_order import AccessOrder, by_rows
 from ..layer import Kernel, Layer
 from ..tiles import Tiles
-from ..tir import FunctionBuilder, T, at, bind, call, loop, scratch
-from .pairs import in_fours
+from ..tir import FunctionBuilder, T, at, bind, loop, scratch
 from .widen import widening
 from .window_sums import call_over_pixels, window_sums
-from .windows import Window, filled
+from .windows import Window, filled, input_order
 
 _TILE_BYTES = 1024
 """Of widened pixels, unless two pixels take more; and where weights are decoded for each tile:"""
@@ -25,7 +24,8 @@ _TILES = (2, 4, 8, 16, 32, 64, 128)
 
 def window(layer: Layer, multiple: int) -> Window:
     """A window is a pixel."""
-    order = filled(in_fours(layer.constants[0].shape[3]), multiple)
+    order = input_order(layer.inputs[0].dtype, layer.constants[0].shape[3])
+    order = filled(order, multiple)
     return Window(1, order, len(order))
 
 
@@ -70,12 +70,14 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
         with loop("n", x_shape[0]) as n, loop("oh", y_shape[1]) as oh, loop("t", runs) as t:
             first = bind("first", (runs - 1 - t if backwards else t) * tile)
             count = bind("count", T.min(tile, pixels - first)) if pixels % tile else tile
-            source = at(x, n, oh * attrs.strides[0], first * attrs.strides[1], 0)
-            call(widen.micro.symbol, at(wide, 0), source, widen.count(count))
+            start = [n, oh * attrs.strides[0], first * attrs.strides[1], 0]
+            widen.emit(wide, 0, x, start, count)
             to = partial(at, y, n, oh, first)
             call_over_pixels(each_part, summing, to, count, at(wide, 0), sums)
-    inplace = {0: _order(layer, runs, backwards)} if x_shape[0] == 1 else {}
-    micro = (widen.micro, *([summing] if summing else []), *tiles.routines)
+    order = _order(layer, runs, backwards)
+    in_bytes = order.of_elements(layer.inputs[0].dtype, layer.output.dtype)
+    inplace = {0: in_bytes} if x_shape[0] == 1 else {}
+    micro = (*widen.routines, *([summing] if summing else []), *tiles.routines)
     times = math.prod(x_shape[:1] + y_shape[1:2]) * runs
     return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 

@@ -26,9 +26,8 @@ _BANDS = (1, 2, 3, 4, 6, 8)
 
 def window(layer: Layer, multiple: int) -> Window:
     """A segment of each kernel row."""
-    weight = layer.constants[0]
-    order, pixel = row_segment(weight, layer.attrs)
-    return Window(weight.shape[1], filled(order, multiple), pixel)
+    order, pixel = row_segment(layer)
+    return Window(layer.constants[0].shape[1], filled(order, multiple), pixel)
 
 
 def fits(_layer: Layer) -> bool:
@@ -78,8 +77,10 @@ def skeleton(layer: Layer, window: Window, tiles: Tiles) -> Kernel:
 
             each_part(convolve)
     span = rows_of_band(layer, 1)
-    inplace = {0: row_order(x_shape, y_shape, attrs, span, band)} if x_shape[0] == 1 else {}
-    micro = (rows.micro, *([summing] if summing else []), *tiles.routines)
+    order = row_order(x_shape, y_shape, attrs, span, band)
+    in_bytes = order.of_elements(layer.inputs[0].dtype, layer.output.dtype)
+    inplace = {0: in_bytes} if x_shape[0] == 1 else {}
+    micro = (*rows.widen.routines, *([summing] if summing else []), *tiles.routines)
     times = x_shape[0] * bands
     return Kernel(builder.function, tiles.constants, inplace, micro, tiles.stored(times))
 

@@ -77,7 +77,7 @@ def pack_weights(
     `bias` has the input's zero point in it, sums lie in `bounds`, two (O,)."""
     weight, x_dtype = layer.constants[0], layer.inputs[0].dtype
     arranged = window.arrange(weight)
-    if layer.realisation == "nested" and way.has_sums(layer):
+    if layer.realisation == "nested" and x_dtype != "int16" and way.has_sums(layer):
         if twos.fits_twos(arranged, x_dtype):
             return _twos(layer, way.window(layer, 4), bias, ending)
         if fours.fits_fours(arranged, *bounds) and abs(ending.layer) < LARGEST_LAYER:

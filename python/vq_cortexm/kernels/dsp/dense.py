@@ -42,7 +42,7 @@ def dense(layer: Layer) -> Kernel | None:
     weight, bias, w_scale = layer.constants
     outputs, inputs = weight.shape
     if math.prod(layer.inputs[0].shape) != inputs:
-        return convolve(*as_pointwise(layer))
+        return dense_as_convolution(layer)
     bias = fold_zero_point(bias, weight, attrs.x_zero_point)
     bounds = accumulator_bounds(weight, bias, layer.inputs[0].dtype)
     if layer.realisation == "nested" and not fits_twos(weight, layer.inputs[0].dtype):
@@ -57,9 +57,9 @@ def dense(layer: Layer) -> Kernel | None:
             break
     raised = (bounds[0] << bits, bounds[1] << bits)
     if end is None or layer.realisation == "nested" or not fits_pairs(weight << bits, *raised):
-        return convolve(*as_pointwise(layer))
+        return dense_as_convolution(layer)
     if layer.knobs.choose("routine", "dense", ["conv_rows"]) == "conv_rows":
-        return convolve(*as_pointwise(layer))
+        return dense_as_convolution(layer)
     weight, bias = weight << bits, bias << bits
     stream, shared = _stream(weight, bias, end)
     unsigned = layer.inputs[0].dtype == "uint8"
@@ -96,6 +96,11 @@ def dense(layer: Layer) -> Kernel | None:
 
         open_tiles()(multiply)
     return Kernel(builder.function, tiles.constants, micro=tiles.routines, weights=tiles.stored(1))
+
+
+def dense_as_convolution(layer: Layer) -> Kernel | None:
+    """The realisation as a pointwise convolution, of any number of rows."""
+    return convolve(*as_pointwise(layer))
 
 
 def _stream(weight: NDArray[np.int8], bias: NDArray[np.int32], end: Finish) -> tuple[Stream, bool]:

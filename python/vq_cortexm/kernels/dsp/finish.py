@@ -55,6 +55,10 @@ def finish(
     routine's sums are 2^raised times these, which only `single` can be for."""
     clamps = saturation(y_dtype, y_min, y_max)
     largest = max(-int(bounds[0].min()), int(bounds[1].max()))
+    if y_dtype == "int16" and constants.rounding == "float":
+        return None
+    if y_dtype == "int16" and constants.rounding == "single":
+        return _exact_lines(constants, clamps, len(bounds[0])) if largest < 1 << 31 else None
     if largest >= 1 << 30:
         return None
     if constants.rounding == "single":
@@ -105,6 +109,19 @@ def _lines(
         words.append([int(line.multiplier[0]), line.addend, line.shift])
     parameters: dict[str, Parameter] = {"rounding": "lines", "shift": None, **clamps}
     return Finish(np.array(words, np.int32), 0, parameters)
+
+
+def _exact_lines(
+    constants: RequantizeConstants, clamps: dict[str, Parameter], channels: int
+) -> Finish | None:
+    """A line for each channel that is the rounding itself: where the rounding's half lies in the
+    product's upper word. Outputs of 16 bits have too many steps for another."""
+    shift = np.broadcast_to(constants.shift.reshape(-1), (channels,)).astype(np.int64) - 32
+    if shift.min() < 1 or shift.max() > 30:
+        return None
+    multiplier = np.broadcast_to(constants.multiplier.reshape(-1), (channels,))
+    words = np.stack([multiplier, 1 << (shift - 1), shift], axis=1).astype(np.int32)
+    return Finish(words, 0, {"rounding": "lines", "shift": None, **clamps})
 
 
 def _of_channel(constants: RequantizeConstants, channel: int) -> RequantizeConstants:

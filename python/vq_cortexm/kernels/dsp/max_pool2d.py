@@ -18,14 +18,15 @@ _LARGEST_STEP = 65535
 
 
 def max_pool2d(layer: Layer) -> Kernel | None:
-    """Realisation of a `vq.max_pool2d` layer of at least four channels without padding; no
-    constants."""
+    """Realisation of a `vq.max_pool2d` layer of at least four channels without padding or dilation;
+    no constants."""
     attrs: MaxPool2dAttrs = layer.attrs
     batch, _, width, channels = layer.inputs[0].shape
     rows, columns = attrs.pool_size
     pitch, step = width * channels, attrs.strides[1] * channels
     reachable = (columns - 1) * channels <= _LARGEST_OFFSET and max(pitch, step) <= _LARGEST_STEP
-    if any(attrs.padding) or channels < _WORD or not reachable:
+    plain = not any(attrs.padding) and attrs.dilation == (1, 1)
+    if not plain or channels < _WORD or not reachable:
         return None
     clamp = saturation(attrs.y_dtype, attrs.y_min, attrs.y_max)
     micro = MicroKernel(

@@ -1,4 +1,5 @@
-"""Bytes to halfwords: the activations that SMLAD takes, widened once for all output channels."""
+"""Activations as the halfwords that SMLAD takes, once for all output channels: bytes are widened,
+halfwords copied."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from dataclasses import dataclass
 
 from ...compat import Expr
 from ..micro_kernel import MicroKernel
+from ..tir import Buffer, at, call, copy, loop
 
 _BLOCK = 16
 """Bytes of a block that code is unrolled over."""
@@ -18,17 +20,60 @@ class Widening:
     micro: MicroKernel
     items: int
 
-    def count(self, items: Expr | int) -> Expr | int:
-        """The routine's item count for the caller's."""
-        return items * self.items if self.items > 1 else items
+    @property
+    def routines(self) -> tuple[MicroKernel, ...]:
+        """That it calls."""
+        return (self.micro,)
+
+    def emit(
+        self,
+        to: Buffer,
+        first: Expr | int,
+        source: Buffer,
+        start: list[Expr | int],
+        items: Expr | int,
+    ) -> None:
+        """Brings so many of the caller's items from `start` on to `first` and on."""
+        count = items * self.items if self.items > 1 else items
+        call(self.micro.symbol, at(to, first), at(source, *start), count)
+
+
+@dataclass(frozen=True)
+class Copying:
+    """Items of `depth` halfwords, and how far apart they lie, in halfwords."""
+
+    depth: int
+    pitch_from: int
+    pitch_to: int
+
+    routines: tuple[MicroKernel, ...] = ()
+
+    def emit(
+        self,
+        to: Buffer,
+        first: Expr | int,
+        source: Buffer,
+        start: list[Expr | int],
+        items: Expr | int,
+    ) -> None:
+        """Brings so many items from `start` on to `first` and on."""
+        if self.depth == self.pitch_from == self.pitch_to:
+            copy(to, [first], source, start, items * self.depth)
+            return
+        with loop("item", items) as item:
+            begin = [*start[:-1], start[-1] + item * self.pitch_from]
+            copy(to, [first + item * self.pitch_to], source, begin, self.depth)
 
 
 def widening(
     x_dtype: str, depth: int, pitch_from: int, pitch_to: int, natural: bool, aligned_to: bool = True
-) -> Widening:
+) -> Widening | Copying:
     """Items of `depth` bytes, `pitch_from` bytes apart, to halfwords, `pitch_to` halfwords apart,
     each four of them in the order that SXTB16 gives unless `natural`. Items start at words where
-    their pitches are multiples of one; `aligned_to`: the first one does."""
+    their pitches are multiples of one; `aligned_to`: the first one does. Halfwords stay in their
+    order."""
+    if x_dtype == "int16":
+        return Copying(depth, pitch_from, pitch_to)
     parts = 1
     if pitch_from == pitch_to == depth and depth % _BLOCK == 0:
         parts, depth = depth // _BLOCK, _BLOCK

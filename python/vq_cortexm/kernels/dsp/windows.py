@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from ...compat import Expr
 from ...op.conv2d import Conv2dAttrs
 from ..layer import Layer
-from ..micro_kernel import MicroKernel
 from ..row_ring import RowRing
-from ..tir import Buffer, at, call, scratch
+from ..tir import Buffer, scratch
 from .pairs import arrange, in_fours
-from .widen import widening
+from .widen import Copying, Widening, widening
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,20 @@ def filled(order: list[int], multiple: int) -> list[int]:
     return order + [-1] * (-len(order) % multiple)
 
 
-def row_segment(weight: NDArray[np.int8], attrs: Conv2dAttrs) -> tuple[list[int], int]:
+def input_order(x_dtype: str, inputs: int) -> list[int]:
+    """Of `inputs` neighbouring channels, from a word on, as they lie when they are halfwords."""
+    return list(range(inputs)) if x_dtype == "int16" else in_fours(inputs)
+
+
+def row_segment(layer: Layer) -> tuple[list[int], int]:
     """The order of a kernel row's inputs in a widened row, and halfwords from one output pixel to
     the next: a word each, so odd strides of odd channels give every pixel a gap."""
-    _, _, width, depth = weight.shape
+    attrs: Conv2dAttrs = layer.attrs
+    _, _, width, depth = layer.constants[0].shape
     gap = depth * attrs.strides[1] % 2
     order = list(range(width * depth))
     if depth % 4 == 0:
-        order = in_fours(width * depth)
+        order = input_order(layer.inputs[0].dtype, width * depth)
     elif gap:
         order = [i for kw in range(width) for i in (*range(kw * depth, kw * depth + depth), -1)]
     return order, attrs.strides[1] * (depth + gap)
@@ -68,9 +73,9 @@ class WidenedRows:
     """A ring of padded input rows as halfwords."""
 
     ring: RowRing
-    micro: MicroKernel
-    count: Expr | int
-    """What `micro` takes for a row."""
+    widen: Widening | Copying
+    count: int
+    """Of its items in a row."""
     band: int = 1
     """Output rows of a refill."""
 
@@ -78,7 +83,7 @@ class WidenedRows:
         """Widens the rows that the band `index` of output rows needs and none before it did."""
 
         def widen_row(r: Expr, start: Expr) -> None:
-            call(self.micro.symbol, at(self.ring.rows, start), at(x, n, r, 0, 0), self.count)
+            self.widen.emit(self.ring.rows, start, x, [n, r, 0, 0], self.count)
 
         self.ring.refill(index, first, self.band * attrs.strides[0], widen_row)
 
@@ -111,7 +116,7 @@ def widened_rows(
         edges = (before, widened, after)
         ring = RowRing(rows, span, height, top, bottom, *edges, span, attrs.x_zero_point)
         ring.clear()
-        return WidenedRows(ring, widen.micro, widen.count(width if pitch > depth else 1), band)
+        return WidenedRows(ring, widen, width if pitch > depth else 1, band)
 
     return make
 
