@@ -7,11 +7,12 @@ buffers that are variables, `tirx`/`s_tir` in place of `tir`.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from types import ModuleType
 from typing import Any
 
@@ -110,15 +111,16 @@ def op_name(expr: Expr) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps TVM's own warnings off stderr, Python's and those its C++ code prints: the outcome is
-    an exception of ours or a module."""
+    """Keeps TVM's own messages off stdout and stderr, Python's and those its C++ code prints: the
+    outcome is an exception of ours or a module."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
             os.dup2(nowhere.fileno(), 2)
             warnings.simplefilter("ignore")
-            yield
+            with redirect_stdout(io.StringIO()):
+                yield
             gc.collect()
     finally:
         os.dup2(kept, 2)
@@ -127,18 +129,40 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def onnx_as_operators() -> Iterator[None]:
-    """Inside, TVM imports ONNX's Pad of a constant as `relax.nn.pad` and Clip between constants as
-    `relax.clip`, else both as loop nests; and what a QuantizeLinear gives is named as its node."""
+    """Inside, TVM imports ONNX's Pad as `relax.nn.pad`, Tile as `relax.tile` and Clip between
+    constants as `relax.clip`, else all as loop nests; Max, Min and Sum of tensors one after the
+    other, else stacked; constant indices keep their signs; and what a
+    QuantizeLinear gives is named as its node."""
+    tile, from_end = (
+        onnx_frontend.Tile.__dict__["_impl_v13"],
+        onnx_frontend._normalize_negative_indices,
+    )
     pad, clip = onnx_frontend.Pad.__dict__["_lower_pad"], onnx_frontend.Clip.__dict__["_impl_v13"]
+    several = onnx_frontend.MultiInputBase.__dict__["_impl_v1"]
     importer = onnx_frontend.ONNXGraphImporter
     convert = importer._convert_operator
 
     def lower_pad(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any, modes: Any) -> Expr:
-        if attr.get("mode", b"constant") != b"constant":
+        mode = {b"edge": "replicate"}.get(given := attr.get("mode", b"constant"), given.decode())
+        if mode == "wrap":
             return pad.__func__(cls, builder, inputs, attr, params, modes)
         before, after, value = cls._parse_pads_and_axes(inputs, params)
         widths = [int(n) for pair in zip(before, after, strict=True) for n in pair]
-        return relax.op.nn.pad(inputs[0], widths, "constant", value)
+        return relax.op.nn.pad(inputs[0], widths, mode, value)
+
+    def lower_several(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any) -> Expr:
+        if cls.binary_op is None or all(map(is_constant, inputs)):
+            return several.__func__(cls, builder, inputs, attr, params)
+        return cls._impl_dynamic(builder, inputs)
+
+    def lower_tile(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any) -> Expr:
+        repeats = onnx_frontend.get_constant(inputs[1], params)
+        if not is_constant(repeats):
+            return tile.__func__(cls, builder, inputs, attr, params)
+        return relax.op.tile(inputs[0], constant_value(repeats).tolist())
+
+    def as_they_are(builder: Any, indices: Any, extent: Any) -> Expr:
+        return indices if is_constant(indices) else from_end(builder, indices, extent)
 
     def lower_clip(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any) -> Expr:
         given = [onnx_frontend.get_constant(x, params) for x in (inputs[1], inputs[2])]
@@ -149,19 +173,39 @@ def onnx_as_operators() -> Iterator[None]:
         return relax.op.clip(inputs[0], float(low), float(high))
 
     def convert_operator(self: Any, op: str, inputs: Any, attr: Any, opset: int) -> Expr:
+        _check_form(op, inputs, attr)
         result, name = convert(self, op, inputs, attr, opset), attr["tvm_custom"]["name"]
-        if op != "QuantizeLinear" or not name:
+        if op != "QuantizeLinear" or not name or not isinstance(name, str):  # bytes if damaged
             return result
         return self.bb.emit(result, name_hint=c_identifier(name, "layer"))
 
     importer._convert_operator = convert_operator
     onnx_frontend.Pad._lower_pad = classmethod(lower_pad)
     onnx_frontend.Clip._impl_v13 = classmethod(lower_clip)
+    onnx_frontend.Tile._impl_v13 = classmethod(lower_tile)
+    onnx_frontend.MultiInputBase._impl_v1 = classmethod(lower_several)
+    onnx_frontend._normalize_negative_indices = as_they_are
     try:
         yield
     finally:
         onnx_frontend.Pad._lower_pad, onnx_frontend.Clip._impl_v13 = pad, clip
+        onnx_frontend.Tile._impl_v13 = tile
+        onnx_frontend.MultiInputBase._impl_v1 = several
+        onnx_frontend._normalize_negative_indices = from_end
         importer._convert_operator = convert
+
+
+def _check_form(op: str, inputs: Any, attr: Any) -> None:
+    """Raises ValueError for forms of ONNX's operators that TVM takes as others."""
+    if op == "ConvTranspose" and "output_shape" in attr:
+        raise ValueError("ConvTranspose with output_shape; pads and output_padding work")
+    if op == "Resize" and len(inputs) > 2 and inputs[2] is not None and is_constant(inputs[2]):
+        scales, shape = constant_value(inputs[2]), shape_of(inputs[0])
+        if scales.size and np.any(np.abs(scales * shape - np.rint(scales * shape)) > 1e-3):
+            raise ValueError(
+                f"Resize of {list(shape)} by {scales.tolist()}, which gives no whole numbers; "
+                "sizes work"
+            )
 
 
 @contextmanager
@@ -250,6 +294,20 @@ def register_target_tags(tags: dict[str, dict[str, object]]) -> None:
         tvm.target.register_tag(tag, config, override=True)
 
 
+def float_loops(function: PrimFunc, order: Sequence[int]) -> PrimFunc:
+    """A PrimFunc that TVM made of a Relax operator, with its parameters in `order`, 32-bit indices,
+    and what only one place reads computed there."""
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    schedule = s_tir.Schedule(tirx.transform.ForceNarrowIndexToInt32()(module))
+    for block in schedule.get_child_blocks(schedule.get_sblock("root")):
+        if len(schedule.get_consumers(block)) == 1:
+            with suppress(s_tir.ScheduleError):  # of a sum, for one
+                schedule.compute_inline(block)
+    made = schedule.mod["main"]
+    params = [made.params[i] for i in order]
+    return tirx.PrimFunc(params, made.body, made.ret_type, attrs=made.attrs)
+
+
 def lowering_passes() -> list[Any]:
     """TVM's own passes from block-structured TIR to flat loops.
 
@@ -281,6 +339,7 @@ __all__ = [
     "dict_attrs",
     "dtype_of",
     "emit_if",
+    "float_loops",
     "is_buffer_var",
     "is_constant",
     "kept_attrs",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..compat import IRModule
 from ..errors import ModelError
 from .onnx import from_onnx
+from .relay_json import from_relay_json
 from .tflite import from_tflite
 
-_READERS = {".tflite": from_tflite, ".onnx": from_onnx}
+_READERS: dict[str, Callable[[Path], IRModule]] = {
+    ".tflite": from_tflite,
+    ".onnx": from_onnx,
+    ".json": from_relay_json,
+}
 
 
 def load(path: str | Path) -> IRModule:
@@ -22,4 +28,4 @@ def load(path: str | Path) -> IRModule:
     return _READERS[path.suffix](path)
 
 
-__all__ = ["from_onnx", "from_tflite", "load"]
+__all__ = ["from_onnx", "from_relay_json", "from_tflite", "load"]

@@ -7,7 +7,6 @@ parameters on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,16 @@ from tvm import relax
 from ..c_names import unique_identifiers
 from ..compat import Expr, IRModule, dtype_of, main_function, tensor_type
 from ..errors import ModelError, first_line
-from .tflite_context import Importer, quantized, where
+from .tflite_context import Converter, Importer, quantized, where
 from .tflite_elementwise import ELEMENTWISE
 from .tflite_file import TfliteOperator, read_graph
 from .tflite_layers import LAYERS
 from .tflite_moves import MOVES
+from .tflite_resize import RESIZES
 
 
 def from_tflite(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
-    """Relax module (one function, `main`) of an int8 or uint8 TFLite model.
+    """Relax module (one function, `main`) of a quantized TFLite model.
 
     `model` is a path, the file's bytes, or a parsed `tflite.Model`. Raises ModelError for a file
     that cannot be read or an operator that is not supported, naming it.
@@ -69,7 +69,9 @@ class _Importer(Importer):
             [short_name(self.graph.tensors[i].name) for i in self.graph.outputs]
         )
         module = self.builder.get()
-        module["main"] = module["main"].with_attr("vq.output_names", output_names)
+        module["main"] = module["main"].with_attrs(
+            {"vq.output_names": output_names, "vq.source": "tflite"}
+        )
         return module
 
     def _emit(self, operator: TfliteOperator) -> None:
@@ -77,16 +79,24 @@ class _Importer(Importer):
             raise ModelError(
                 f"{where(operator)} is not supported; supported: {', '.join(sorted(_CONVERTERS))}"
             )
-        if len(operator.outputs) != 1:
-            raise ModelError(f"{where(operator)}: has {len(operator.outputs)} outputs; one works")
-        value = self.builder.normalize(_CONVERTERS[operator.name](self, operator))
-        tensor = self.result(operator)
+        made = _CONVERTERS[operator.name](self, operator)
+        values = made if isinstance(made, list) else [made]
+        if len(operator.outputs) != len(values):
+            raise ModelError(
+                f"{where(operator)}: has {len(operator.outputs)} outputs, must have {len(values)}"
+            )
+        for output, value in zip(operator.outputs, values, strict=True):
+            self._define(operator, output, self.builder.normalize(value))
+
+    def _define(self, operator: TfliteOperator, output: int, value: Expr) -> None:
+        """Binds tensor `output` to what its operator gives."""
+        tensor = self.graph.tensors[output]
         hint = f"{operator.name.lower()}_{operator.index}"
         if dtype_of(value) != tensor.dtype:
             if tensor.quantization is None:
                 raise ModelError(f"{where(operator)}: its output has no scale")
             value = quantized(value, tensor.quantization, tensor.dtype)
-        self.values[operator.outputs[0]] = self.builder.emit(value, name_hint=hint)
+        self.values[output] = self.builder.emit(value, name_hint=hint)
 
 
 def short_name(name: str) -> str:
@@ -94,8 +104,9 @@ def short_name(name: str) -> str:
     return name.split(";")[-1].split(":")[0]
 
 
-_CONVERTERS: dict[str, Callable[[Importer, TfliteOperator], Expr]] = {
+_CONVERTERS: dict[str, Converter] = {
     **ELEMENTWISE,
     **LAYERS,
     **MOVES,
+    **RESIZES,
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tflite as schema
 from tvm import relax
 
-from ..compat import Expr, constant
+from ..compat import Expr, constant, dtype_of
 from ..errors import ModelError
 from .tflite_file import Quantization, TfliteGraph, TfliteOperator, TfliteTensor
 
@@ -69,6 +70,10 @@ class Importer:
         return self.values[index]
 
 
+Converter = Callable[[Importer, TfliteOperator], Expr | list[Expr]]
+"""An operator's output, or one for each of its outputs."""
+
+
 def where(operator: TfliteOperator) -> str:
     """An operator, for messages."""
     return f"{operator.name} (operator {operator.index})"
@@ -85,6 +90,9 @@ def _parameters(quantization: Quantization) -> tuple[Expr, Expr, int]:
 def dequantized(value: Expr, quantization: Quantization) -> Expr:
     """As real numbers."""
     scale, zero_point, axis = _parameters(quantization)
+    if dtype_of(value) == "int64":
+        # biases beside int16 activations: `dequantize` takes no int64
+        return relax.op.multiply(relax.op.astype(value, "float32"), scale)
     return relax.op.dequantize(value, scale, zero_point, axis=axis)
 
 

@@ -1,15 +1,13 @@
-"""TFLite's operators that sum products, and pooling."""
+"""TFLite's operators that sum products, pooling and reductions."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import tflite as schema
 from tvm import relax
 
 from ..compat import Expr, constant
 from ..errors import ModelError
-from .tflite_context import Importer, activate, dequantized, same_or_valid, where
+from .tflite_context import Converter, Importer, activate, dequantized, same_or_valid, where
 from .tflite_file import Quantization, TfliteOperator, parse_options
 
 
@@ -56,11 +54,44 @@ def _conv(importer: Importer, operator: TfliteOperator, depthwise: bool) -> Expr
     return activate(importer, value, operator, options.FusedActivationFunction())
 
 
-def _add_bias(importer: Importer, operator: TfliteOperator, value: Expr) -> Expr:
-    if not importer.has_input(operator, 2):
+def _transpose_conv(importer: Importer, operator: TfliteOperator) -> Expr:
+    """The output's size says how much is cut off, or added."""
+    options = parse_options(operator, schema.TransposeConvOptions)
+    weight, x = importer.tensor(operator, 1), importer.tensor(operator, 2)
+    if len(x.shape) != 4 or len(weight.shape) != 4 or weight.data is None:
+        raise ModelError(f"{where(operator)}: needs a 4-D input and constant 4-D weights")
+    if weight.quantization is None:
+        raise ModelError(f"{where(operator)}: its weights have no scale; quantize the model")
+    strides = (options.StrideH(), options.StrideW())
+    padding, added = [0, 0, 0, 0], [0, 0]
+    for axis in range(2):
+        given, kernel = x.shape[1 + axis], weight.shape[1 + axis]
+        more = (given - 1) * strides[axis] + kernel - importer.result(operator).shape[1 + axis]
+        before = max(more, 0) // 2 if options.Padding() == schema.Padding.SAME else 0
+        padding[axis], padding[2 + axis] = before, max(more - before, 0)
+        added[axis] = max(before - more, 0)
+    # (O, KH, KW, I) → IOHW
+    data, quantization = weight.data.transpose(3, 0, 1, 2), weight.quantization
+    quantization = Quantization(quantization.scale, quantization.zero_point, 1)
+    kernel_expr = importer.builder.emit(dequantized(constant(data), quantization))
+    value = relax.op.nn.conv2d_transpose(
+        importer.real(operator, 2),
+        kernel_expr,
+        strides=strides,
+        padding=padding,
+        output_padding=added,
+        data_layout="NHWC",
+        kernel_layout="IOHW",
+    )
+    value = _add_bias(importer, operator, value, 3)
+    return activate(importer, value, operator, options.FusedActivationFunction())
+
+
+def _add_bias(importer: Importer, operator: TfliteOperator, value: Expr, position: int = 2) -> Expr:
+    if not importer.has_input(operator, position):
         return value
     value = importer.builder.emit(value)
-    return relax.op.add(value, importer.real(operator, 2))
+    return relax.op.add(value, importer.real(operator, position))
 
 
 def _fully_connected(importer: Importer, operator: TfliteOperator) -> Expr:
@@ -91,10 +122,26 @@ def _pool(importer: Importer, operator: TfliteOperator, average: bool) -> Expr:
     return activate(importer, value, operator, options.FusedActivationFunction())
 
 
-LAYERS: dict[str, Callable[[Importer, TfliteOperator], Expr]] = {
+_REDUCTIONS = {
+    "MEAN": relax.op.mean,
+    "REDUCE_MAX": relax.op.max,
+    "REDUCE_MIN": relax.op.min,
+    "SUM": relax.op.sum,
+}
+
+
+def _reduce(importer: Importer, operator: TfliteOperator) -> Expr:
+    keep = bool(parse_options(operator, schema.ReducerOptions).KeepDims())
+    axes = [int(a) for a in importer.constant_ints(operator, 1)]
+    return _REDUCTIONS[operator.name](importer.real(operator, 0), axis=axes, keepdims=keep)
+
+
+LAYERS: dict[str, Converter] = {
     "AVERAGE_POOL_2D": lambda importer, operator: _pool(importer, operator, average=True),
     "CONV_2D": lambda importer, operator: _conv(importer, operator, depthwise=False),
     "DEPTHWISE_CONV_2D": lambda importer, operator: _conv(importer, operator, depthwise=True),
     "FULLY_CONNECTED": _fully_connected,
     "MAX_POOL_2D": lambda importer, operator: _pool(importer, operator, average=False),
+    "TRANSPOSE_CONV": _transpose_conv,
+    **dict.fromkeys(_REDUCTIONS, _reduce),
 }

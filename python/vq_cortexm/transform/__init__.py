@@ -1,9 +1,11 @@
 """Relax passes from QDQ to integer kernels, one per file; usable alone in a `Sequential`."""
 
 from .cancel_transposes import CancelTransposes
+from .copy_outputs import CopyOutputs
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
 from .fuse_signs import FuseSigns
+from .fuse_tables import FuseTables
 from .lower_bc_net import LowerBCNet
 from .lower_to_tir import LowerToTIR
 from .pack_binary import PackBinary
@@ -16,9 +18,11 @@ from .vq_config import LayerLevels, VirtualQuantizeConfig
 
 __all__ = [
     "CancelTransposes",
+    "CopyOutputs",
     "FoldQDQ",
     "FusePad",
     "FuseSigns",
+    "FuseTables",
     "LayerLevels",
     "LowerBCNet",
     "LowerToTIR",

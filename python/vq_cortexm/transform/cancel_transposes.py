@@ -30,9 +30,11 @@ from ..op.concat import ConcatAttrs
 from ..op.pad import PadAttrs
 from ..op.registry import attributes, make_call
 from ..op.reshape import ReshapeAttrs
+from ..op.slice import SliceAttrs
 from ..op.transpose import TransposeAttrs
+from .channels import ELEMENTWISE
 
-_MOVABLE = {"vq.add", "vq.concat", "vq.pad", "vq.requantize"}
+_MOVABLE = {"vq.concat", "vq.lookup", "vq.pad", "vq.requantize", "vq.slice", *ELEMENTWISE}
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.CancelTransposes")
@@ -106,8 +108,7 @@ class _Rebuilder:
         if axes == tuple(range(len(axes))):
             return x
         shape = shape_of(x)
-        long_axes = [a for a in axes if shape[a] > 1]
-        if long_axes == sorted(long_axes):
+        if _keeps_order(shape, axes):
             return self._reshape(x, tuple(shape[a] for a in axes))
         return self._emit(make_call("vq.transpose", [x], TransposeAttrs(axes)))
 
@@ -119,15 +120,28 @@ class _Rebuilder:
         return self._emit(make_call("vq.reshape", [x], ReshapeAttrs(shape)))
 
     def _move_forward(self, name: str, args: list[Expr], attrs: Any, hint: str) -> Expr | None:
-        """op(transpose(a), …) → transpose(op(a, …)); None where an input is not transposed."""
+        """op(transpose(a), …) → transpose(op(a, …)); None where an input is neither transposed, nor
+        a constant, nor the same bytes in either order. Each is of the result's rank."""
         transposed = [self._source(arg, "vq.transpose") for arg in args]
-        if any(call is None for call in transposed):
+        first = next((call for call in transposed if call is not None), None)
+        if first is None:
             return None
-        axes = attributes(transposed[0]).axes
+        axes = attributes(first).axes
         inverse = tuple(int(a) for a in np.argsort(axes))
-        moved = [self._transpose(arg, inverse) for arg in args]
+        operands = args[:1] if name == "vq.lookup" else args
+        if not all(
+            call is not None or is_constant(arg) or _keeps_order(shape_of(arg), inverse)
+            for call, arg in zip(transposed, operands, strict=False)
+        ):
+            return None
+        moved = [self._moved(arg, inverse) for arg in operands] + args[len(operands) :]
         call = make_call(name, moved, _before_transpose(attrs, axes))
         return self._transpose(self._emit(call, hint), axes)
+
+    def _moved(self, arg: Expr, axes: tuple[int, ...]) -> Expr:
+        if is_constant(arg):
+            return constant(constant_value(arg).transpose(axes))
+        return self._transpose(arg, axes)
 
     def _absorb_into_weights(self, args: list[Expr]) -> list[Expr]:
         """dense(reshape(transpose(x))) → dense(reshape(x)) with its weights' columns permuted."""
@@ -146,13 +160,22 @@ class _Rebuilder:
         return [x, constant(columns.reshape(weight.shape)), *args[2:]]
 
 
+def _keeps_order(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+    """Whether a transpose moves only axes of length one, and so no bytes."""
+    long_axes = [a for a in axes if shape[a] > 1]
+    return long_axes == sorted(long_axes)
+
+
 def _before_transpose(attrs: Any, axes: tuple[int, ...]) -> Any:
     """The attributes of an operator that moves in front of a transpose: what it does along axis i
     it then does along axes[i]."""
     if isinstance(attrs, ConcatAttrs):
-        return ConcatAttrs(axes[attrs.axis])
+        return replace(attrs, axis=axes[attrs.axis])
+    order = [axes.index(axis) for axis in range(len(axes))]
+    if isinstance(attrs, SliceAttrs):
+        each = (attrs.begin, attrs.strides, attrs.size)
+        return SliceAttrs(*(tuple(values[i] for i in order) for values in each))
     if isinstance(attrs, PadAttrs):
-        order = [axes.index(axis) for axis in range(len(axes))]
         widths = (attrs.pad_width[2 * i : 2 * i + 2] for i in order)
         return replace(attrs, pad_width=tuple(n for pair in widths for n in pair))
     return attrs

@@ -15,13 +15,16 @@ from ..op.rounding import Int64Array
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
+ELEMENTWISE = {"vq.add", "vq.extremum", "vq.mul", "vq.prelu"}
+"""Operators whose arguments broadcast, constants among them."""
+
 _CHANNELWISE = {
-    "vq.add",
     "vq.avg_pool2d",
     "vq.concat",
     "vq.max_pool2d",
     "vq.pad",
     "vq.requantize",
+    "vq.resize2d",
 }
 
 
@@ -59,6 +62,14 @@ def channel_sources(call: Expr) -> Int64Array | None:
     None for an operator that mixes channels or whose inputs' channels do not line up.
     """
     name, channels = op_name(call), channels_of(call)
+    if name == "vq.lookup":
+        return np.arange(channels)
+    if name in ELEMENTWISE:
+        of_all = all(
+            channels_of(x) == channels or (is_constant(x) and channels_of(x) == 1)
+            for x in call.args
+        )
+        return np.arange(channels) if of_all else None
     if name in _CHANNELWISE:
         aligned = all(not is_constant(x) and channels_of(x) == channels for x in call.args)
         return np.arange(channels) if aligned else None

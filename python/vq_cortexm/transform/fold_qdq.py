@@ -4,7 +4,8 @@ Every `quantize` is the end of a layer: from it the pass walks back over the act
 operator and the `dequantize` of its inputs, and replaces the whole by one integer operator with
 the scales as attributes. Float operators that no `quantize` ends are refused. Quantize and
 dequantize at the model's borders are dropped: the folded model takes and returns integers, and
-says their scales in the function attribute `vq.quantization`.
+says their scales in the function attribute `vq.quantization`. Operators that are `vq.*` already,
+as a module from Relay has them, stay as they are, and so do scales that only that attribute has.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tvm import relax
 from ..compat import (
     Expr,
     IRModule,
+    constant,
     constant_value,
     dtype_of,
     is_constant,
@@ -28,13 +30,30 @@ from ..compat import (
     tensor_type,
 )
 from ..errors import ModelError, first_line
+from ..op.quantization import ACTIVATION_DTYPES, quantize_bound
+from ..op.registry import evaluate
 from ..op.rounding import Rounding
-from .qdq_context import LayerContext, QuantParams, activation_range, read_quant_params
-from .qdq_moves import INTEGER_RULES
+from .check_sizes import check_sizes
+from .qdq_context import (
+    SOURCE,
+    LayerContext,
+    QuantParams,
+    activation_range,
+    number,
+    read_quant_params,
+)
+from .qdq_int16 import with_int16_rounding
+from .qdq_litert import rescaled_as_litert
+from .qdq_moves import MOVES, rescaled
 from .qdq_products import PRODUCT_RULES
 from .qdq_rules import QDQ_RULES
+from .split_slices import without_splits
 
-_ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
+ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
+
+
+FLOAT_HINT = "quantize it, or --allow-float computes it in float32"
+"""What messages say of a layer without integer form."""
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.FoldQDQ")
@@ -49,41 +68,53 @@ class FoldQDQ:
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The folded module; only `main` is rewritten."""
-        try:
-            folded = _Folder(module["main"], self.rounding).run()
-        except ValueError as error:  # an operator's own check of its attributes and shapes
-            raise ModelError(first_line(error)) from error
-        result = tvm.IRModule(dict(module.functions.items()))
-        result["main"] = folded
-        return result
+        return fold_by(QdqFolder(module["main"], self.rounding), module)
 
 
-class _Folder:
+def fold_by(folder: QdqFolder, module: IRModule) -> IRModule:
+    """The module with `main` folded."""
+    try:
+        folded = folder.run()
+    except ValueError as error:  # an operator's own check of its attributes and shapes
+        raise ModelError(first_line(error)) from error
+    result = tvm.IRModule(dict(module.functions.items()))
+    result["main"] = folded
+    return result
+
+
+class QdqFolder:
     """One walk over `main`; `integers` maps original integer variables to folded ones."""
 
     def __init__(self, function: Expr, rounding: Rounding) -> None:
         self.function = function
         self.rounding = rounding
+        self.is_tflite = str((function.attrs or {}).get(SOURCE, "")) == "tflite"
         self.builder = relax.BlockBuilder()
         self.bound: dict[Expr, Expr] = {}
         self.integers: dict[Expr, Expr] = {}
         self.params: dict[Expr, QuantParams] = {}
+        self.moved: dict[Expr, tuple[Expr, QuantParams]] = {}
         self.layer_count = 0
 
     def run(self) -> Expr:
+        """The folded function."""
         function = self.function
-        bindings = [b for block in function.body.blocks for b in block.bindings]
-        self.bound = {binding.var: binding.value for binding in bindings}
-        parameters = [self._parameter(p, bindings) for p in function.params]
+        check_sizes(function)
+        bindings = without_splits(function, self.builder)
+        self.bound = dict(bindings)
+        parameters = [self.parameter(p, bindings) for p in function.params]
         with main_function(self.builder, parameters) as finish:
-            for binding in bindings:
-                self._fold_binding(binding.var, binding.value)
-            outputs = [self._output(e) for e in self._result_fields(function.body.body)]
+            for var, value in bindings:
+                self._fold_binding(var, value)
+            outputs = [self.output(e) for e in self._result_fields(function.body.body)]
             tensors = [tensor for tensor, _ in outputs]
             finish(tensors[0] if len(tensors) == 1 else relax.Tuple(tensors))
         folded = self.builder.get()["main"].with_attrs(kept_attrs(function))
         inputs = [self._describe(self.params.get(p)) for p in function.params]
         described = {"inputs": inputs, "outputs": [self._describe(q) for _, q in outputs]}
+        for side, given in kept_attrs(function).get("vq.quantization", {}).items():
+            ends = zip(described[side], given, strict=True)
+            described[side] = [found or dict(said) for found, said in ends]
         return folded.with_attrs({"vq.quantization": described, "vq.rounding": self.rounding})
 
     # ------------------------------------------------------------------ what the rules use
@@ -97,11 +128,16 @@ class _Folder:
     def dequantized(self, expr: Expr, context: LayerContext) -> tuple[Expr, QuantParams]:
         """The folded integer tensor (or constant) behind a float input and its parameters."""
         call = self.resolve(expr)
+        if op_name(call) in MOVES:
+            if call not in self.moved:
+                x, params = self.dequantized(call.args[0], context)
+                self.moved[call] = self._move(call, x, params, context), params
+            return self.moved[call]
         if op_name(call) != "relax.dequantize":
             what = op_name(call).removeprefix("relax.") or "an input that"
             raise ModelError(
                 f"layer {context.name}: {what} stays float before it; put a quantize/dequantize "
-                "pair there"
+                "pair there, or --allow-float computes it in float32"
             )
         params = read_quant_params(call, context.name)
         return self.integer(call.args[0]), params
@@ -118,36 +154,42 @@ class _Folder:
         raise ModelError(f"{op_name(call) or expr} has no integer form")
 
     def emit(self, call: Expr, name: str = "") -> Expr:
-        """Binds `call`; named after its layer where `name` is given."""
+        """Binds `call`; named after its layer where `name` is given. What only constants make is a
+        constant."""
+        call = with_int16_rounding(call, name)
+        if all(map(is_constant, call.args)):
+            return constant(evaluate(call, [constant_value(arg) for arg in call.args]))
         return self.builder.emit(call, name_hint=name)
 
     # ------------------------------------------------------------------ the walk
 
-    def _parameter(self, parameter: Expr, bindings: list[Any]) -> Expr:
+    def parameter(self, parameter: Expr, bindings: list[tuple[Expr, Expr]]) -> Expr:
+        """The folded function's parameter: integers, where the model quantizes a float one."""
         if dtype_of(parameter) != "float32":
             self.integers[parameter] = parameter
-            for binding in bindings:
-                call = binding.value
+            for _, call in bindings:
                 if op_name(call) == "relax.dequantize" and self._moved_from(call, parameter):
                     self.params[parameter] = read_quant_params(call, str(parameter))
             return parameter
-        users = [b for b in bindings if any(a.same_as(parameter) for a in _arguments(b.value))]
-        if not users or any(op_name(b.value) != "relax.quantize" for b in users):
-            raise ModelError(f"input {parameter.name!r} is float and not quantized first")
-        params = read_quant_params(users[0].value, parameter.name)
-        for user in users:
-            if read_quant_params(user.value, parameter.name) != params:
+        users = [b for b in bindings if any(a.same_as(parameter) for a in _arguments(b[1]))]
+        if not users or any(op_name(value) != "relax.quantize" for _, value in users):
+            raise ModelError(
+                f"input {parameter.name!r} is float and not quantized first; {FLOAT_HINT}"
+            )
+        params = read_quant_params(users[0][1], parameter.name)
+        for _, value in users:
+            if read_quant_params(value, parameter.name) != params:
                 raise ModelError(f"input {parameter.name!r} is quantized in two ways")
         folded = relax.Var(parameter.name, tensor_type(shape_of(parameter), params.dtype))
-        for user in users:
-            self.integers[user.var] = folded
+        for var, _ in users:
+            self.integers[var] = folded
         self.params[parameter] = params
         return folded
 
     def _moved_from(self, dequantize: Expr, parameter: Expr) -> bool:
         """Whether what is dequantized is the parameter, through operators that only move it."""
         source = dequantize.args[0]
-        while op_name(self.resolve(source)) in INTEGER_RULES:
+        while op_name(self.resolve(source)) in MOVES:
             source = self.resolve(source).args[0]
         return bool(self.resolve(source).same_as(parameter))
 
@@ -156,18 +198,27 @@ class _Folder:
         if var in self.integers:
             return
         if name == "relax.quantize":
-            self.integers[var] = self._fold_layer(var, value)
-        elif name in INTEGER_RULES and dtype_of(var) in ("int8", "uint8"):
-            folded = INTEGER_RULES[name](self, value)
+            self.integers[var] = self.fold_layer(var, value)
+        elif name in MOVES and dtype_of(var) in ACTIVATION_DTYPES:
+            folded = MOVES[name](self, value, self.integer(value.args[0]), int)
             self.integers[var] = self.emit(folded, var.name)
+        elif name.startswith("vq."):
+            args = [self.integer(arg) for arg in value.args]
+            self.integers[var] = self.emit(relax.Call(value.op, args, value.attrs), var.name)
 
-    def _fold_layer(self, var: Expr, quantize: Expr) -> Expr:
+    def fold_layer(self, var: Expr, quantize: Expr) -> Expr:
+        """The integers of the layer that a quantize ends."""
         label = self._label(var, quantize)
         y = read_quant_params(quantize, label)
         source = self.resolve(quantize.args[0])
         low, high = float("-inf"), float("inf")
-        while op_name(source) in _ACTIVATIONS:
-            low, high = _intersect(source, low, high)
+        # with the bounds of the activations behind each
+        moves: list[tuple[Expr, float, float]] = []
+        while op_name(source) in ACTIVATIONS or op_name(source) in MOVES:
+            if op_name(source) in MOVES:
+                moves.insert(0, (source, low, high))
+            else:
+                low, high = intersect(source, low, high)
             source = self.resolve(source.args[0])
         y_min, y_max = activation_range(y, low, high, self.rounding)
         context = LayerContext(label, y, y_min, y_max, self.rounding)
@@ -175,11 +226,46 @@ class _Folder:
             raise ModelError(f"layer {label}: quantizes a constant; fold it in the model")
         name = op_name(source)
         if name not in QDQ_RULES:
+            supported = sorted(n.removeprefix("relax.") for n in (*QDQ_RULES, *MOVES))
             raise ModelError(
                 f"layer {label}: {name.removeprefix('relax.') or source} is not supported; "
-                f"supported: {', '.join(sorted(n.removeprefix('relax.') for n in QDQ_RULES))}"
+                f"supported: {', '.join(supported)}; "
+                f"{FLOAT_HINT}"
             )
-        return QDQ_RULES[name](self, source, context)
+        if name == "relax.dequantize" and all(
+            op_name(move) != "relax.nn.pad" for move, *_ in moves
+        ):
+            # a slice is rescaled, not what it is taken from
+            x, params = self.integer(source.args[0]), read_quant_params(source, label)
+            for move, *_ in moves:
+                x = self._move(move, x, params, context)
+            if self.is_tflite and self.rounding == "float":
+                clips = (low, high) != (float("-inf"), float("inf"))
+                return rescaled_as_litert(self, x, params, context, clips)
+            return rescaled(self, x, params, context)
+        x = QDQ_RULES[name](self, source, context)
+        for move, *bounds in moves:
+            x = self._move(move, x, y, context, *bounds)
+        return x
+
+    def _move(
+        self,
+        call: Expr,
+        x: Expr,
+        params: QuantParams,
+        context: LayerContext,
+        low: float = float("-inf"),
+        high: float = float("inf"),
+    ) -> Expr:
+        """What a float operator that moves values makes of integers; numbers that it adds are
+        clamped to real bounds."""
+
+        def fill(real: float) -> int:
+            given = (params.scale, params.zero_point, params.dtype, context.rounding)
+            return quantize_bound(min(max(real, low), high), *given)
+
+        name = f"{context.name}_{op_name(call).rpartition('.')[2]}"
+        return self.emit(MOVES[op_name(call)](self, call, x, fill), name)
 
     def _label(self, var: Expr, quantize: Expr) -> str:
         """The layer's name: the binding's own, or operator and number where it is TVM's `lv7`."""
@@ -187,7 +273,7 @@ class _Folder:
         if not re.fullmatch(r"[lg]v\d*", given):
             return given
         source = self.resolve(quantize.args[0])
-        while op_name(source) in _ACTIVATIONS or (
+        while op_name(source) in ACTIVATIONS or (
             op_name(source) == "relax.add"
             and op_name(self.resolve(source.args[0])) in PRODUCT_RULES
         ):
@@ -199,7 +285,8 @@ class _Folder:
         result = self.resolve(result)
         return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
-    def _output(self, expr: Expr) -> tuple[Expr, QuantParams | None]:
+    def output(self, expr: Expr) -> tuple[Expr, QuantParams | None]:
+        """An output's integers, and what they mean where that is known."""
         call = self.resolve(expr)
         if expr in self.integers:
             return self.integers[expr], self._params_of(expr)
@@ -209,13 +296,13 @@ class _Folder:
             if value.same_as(call) and var in self.integers:
                 return self.integers[var], self._params_of(var)
         what = op_name(call).removeprefix("relax.") or "float"
-        raise ModelError(f"the model's output is computed by {what} in float; quantize it")
+        raise ModelError(f"the model's output is computed by {what} in float; {FLOAT_HINT}")
 
     def _params_of(self, var: Expr) -> QuantParams | None:
         call = self.resolve(var)
         if op_name(call) == "relax.quantize":
             return read_quant_params(call, "the output")
-        if op_name(call) in INTEGER_RULES:
+        if op_name(call) in MOVES:
             return self._params_of(call.args[0])
         return self.params.get(var)
 
@@ -230,15 +317,10 @@ def _arguments(value: Expr) -> list[Expr]:
     return list(value.args) if isinstance(value, relax.Call) else []
 
 
-def _intersect(call: Expr, low: float, high: float) -> tuple[float, float]:
+def intersect(call: Expr, low: float, high: float) -> tuple[float, float]:
+    """The real bounds low and high within those of an activation."""
     if op_name(call) == "relax.clip":
-        bounds = [_number(a) for a in call.args[1:3]]
+        bounds = [number(a) for a in call.args[1:3]]
     else:
         bounds = [0.0, 6.0 if op_name(call) == "relax.nn.relu6" else float("inf")]
     return max(low, bounds[0]), min(high, bounds[1])
-
-
-def _number(expr: Expr) -> float:
-    if is_constant(expr):
-        return float(constant_value(expr))
-    return float(expr.value.value if hasattr(expr.value, "value") else expr.value)

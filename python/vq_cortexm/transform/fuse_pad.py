@@ -89,8 +89,9 @@ def _pad_behind(call: Expr | None, calls: dict[Expr, Expr]) -> tuple[Expr | None
 def _padding(
     border: PadAttrs, axes: tuple[int, ...], own: tuple[int, ...]
 ) -> tuple[int, ...] | None:
-    """(top, left, bottom, right) of both together; None where the border is elsewhere too."""
-    if len(border.pad_width) != 2 * len(axes):
+    """(top, left, bottom, right) of both together; None where the border is elsewhere too,
+    or is not of one value."""
+    if len(border.pad_width) != 2 * len(axes) or border.mode != "constant":
         return None
     batch, rows, columns, channels = (border.pad_width[2 * i : 2 * i + 2] for i in axes)
     if any((*batch, *channels)):
@@ -102,10 +103,10 @@ def _padding(
 def _reach(call: Expr, attrs: Any) -> tuple[int, int]:
     """Rows and columns that a window spans."""
     if op_name(call) == "vq.max_pool2d":
-        height, width = attrs.pool_size
-        return height, width
-    weight = shape_of(call.args[1])
-    size = weight[1:3] if op_name(call) == "vq.conv2d" else weight[:2]
+        size: tuple[int, ...] = attrs.pool_size
+    else:
+        weight = shape_of(call.args[1])
+        size = weight[1:3] if op_name(call) == "vq.conv2d" else weight[:2]
     height, width = ((n - 1) * d + 1 for n, d in zip(size, attrs.dilation, strict=True))
     return height, width
 

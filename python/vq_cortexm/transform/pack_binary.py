@@ -128,7 +128,8 @@ class _Packer:
             return x, None
         border = attributes(call)
         first, last = border.pad_width[:2], border.pad_width[-2:]
-        return (x, None) if any((*first, *last)) else (call.args[0], border)
+        others = any((*first, *last)) or border.mode != "constant"
+        return (x, None) if others else (call.args[0], border)
 
     # ------------------------------------------------------------------ the new function
 
@@ -283,10 +284,11 @@ def _keeps_signs(call: Expr) -> bool:
     """Whether an operator's output holds only -1 and +1 if its input does."""
     name = op_name(call)
     if name == "vq.pad":
-        return attributes(call).pad_value in (-1, 1)
+        attrs = attributes(call)
+        return attrs.pad_value in (-1, 1) and bool(attrs.mode == "constant")
     if name == "vq.max_pool2d":
         attrs = attributes(call)
-        return bool(attrs.y_min <= -1 and attrs.y_max >= 1)
+        return bool(attrs.y_min <= -1 and attrs.y_max >= 1 and attrs.dilation == (1, 1))
     return name == "vq.reshape"
 
 

@@ -9,9 +9,12 @@ import tvm
 from ..op.rounding import Rounding
 from ..target import Core
 from .cancel_transposes import CancelTransposes
+from .copy_outputs import CopyOutputs
+from .fold_float import Floats, FoldWithFloat
 from .fold_qdq import FoldQDQ
 from .fuse_pad import FusePad
 from .fuse_signs import FuseSigns
+from .fuse_tables import FuseTables
 from .lower_bc_net import LowerBCNet
 from .lower_to_tir import DEFAULT_OBJECTIVE, LowerToTIR, Objective
 from .pack_binary import PackBinary
@@ -21,22 +24,31 @@ from .select_schedule import Alternatives, SelectSchedule, own_schedule
 from .virtual_quantize import VirtualQuantize
 from .vq_config import VirtualQuantizeConfig
 
+INTEGERS = Floats()
+"""Nothing of a model stays in float32."""
+
 
 def layer_pipeline(
-    rounding: Rounding = "single", quantization: VirtualQuantizeConfig | None = None
+    rounding: Rounding = "single",
+    quantization: VirtualQuantizeConfig | None = None,
+    floats: Floats = INTEGERS,
 ) -> Any:
     """QDQ form → `vq.*` form, one operator for each layer of the model; weights have the levels
-    that `quantization` asks for."""
-    passes = [FoldQDQ(rounding), *([VirtualQuantize(quantization)] if quantization else [])]
+    that `quantization` asks for, and `floats` stay in float32."""
+    fold = FoldQDQ(rounding) if floats == INTEGERS else FoldWithFloat(rounding, floats)
+    passes = [fold, *([VirtualQuantize(quantization)] if quantization else [])]
     return tvm.ir.transform.Sequential(passes, name="vq.layers")
 
 
 def fold_pipeline(
-    rounding: Rounding = "single", quantization: VirtualQuantizeConfig | None = None
+    rounding: Rounding = "single",
+    quantization: VirtualQuantizeConfig | None = None,
+    floats: Floats = INTEGERS,
 ) -> Any:
     """`layer_pipeline` and then without what no input changes, as one `Sequential`."""
-    layers = layer_pipeline(rounding, quantization)
-    passes = [layers, CancelTransposes(), FusePad(), RemoveConstantChannels(), PackBinary()]
+    layers = layer_pipeline(rounding, quantization, floats)
+    simplify = [CancelTransposes(), FusePad(), RemoveConstantChannels(), PackBinary(), FuseTables()]
+    passes = [layers, *simplify, CopyOutputs()]
     return tvm.ir.transform.Sequential(passes, name="vq.fold")
 
 

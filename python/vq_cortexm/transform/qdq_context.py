@@ -14,6 +14,9 @@ from ..errors import ModelError
 from ..op.quantization import dtype_range, quantize_bound
 from ..op.rounding import Rounding
 
+SOURCE = "vq.source"
+"""The attribute of `main` that says which kind of file it comes from: "tflite" or nothing."""
+
 
 @dataclass(frozen=True)
 class QuantParams:
@@ -32,8 +35,10 @@ def read_quant_params(call: Expr, where: str) -> QuantParams:
     dtype = dtype_of(call.args[0])
     if op_name(call) == "relax.quantize":
         dtype = str(call.attrs.out_dtype)
-    if dtype not in ("int8", "uint8", "int32"):
-        raise ModelError(f"{where}: {dtype} activations are not supported; int8 and uint8 are")
+    if dtype not in ("int8", "uint8", "int16", "int32"):
+        raise ModelError(f"{where}: {dtype} tensors are not supported; int8, uint8 and int16 are")
+    if dtype == "int16" and np.any(zero_point != 0):
+        raise ModelError(f"{where}: int16 with a zero point; quantize it symmetrically, to 0")
     return QuantParams(float(scale.reshape(-1)[0]), int(zero_point.reshape(-1)[0]), dtype)
 
 
@@ -42,6 +47,8 @@ def activation_range(
 ) -> tuple[int, int]:
     """The clamp in the quantized domain of an activation's real bounds (infinite: none)."""
     lowest, highest = dtype_range(y.dtype)
+    if y.dtype == "int16" and rounding == "float":
+        rounding = "double"  # LiteRT's kernels of int16 are TensorFlow Lite's own
     bounds = (low, lowest), (high, highest)
     y_min, y_max = (
         limit
@@ -60,6 +67,13 @@ def read_scales(call: Expr, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
         raise ModelError(f"{where}: a scale is not a positive number")
     return scale, constant_value(call.args[2])
+
+
+def number(expr: Expr) -> float:
+    """A scalar of an operator: a constant, or a value that TVM keeps as an attribute does."""
+    if is_constant(expr):
+        return float(constant_value(expr))
+    return float(expr.value.value if hasattr(expr.value, "value") else expr.value)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from .qdq_elementwise import ELEMENTWISE_RULES
 from .qdq_moves import MOVE_RULES
 from .qdq_pools import POOL_RULES
 from .qdq_products import PRODUCT_RULES
+from .qdq_resize import RESIZE_RULES
 
 QDQ_RULES: dict[str, Callable[..., Expr]] = {
     **ELEMENTWISE_RULES,
     **MOVE_RULES,
     **POOL_RULES,
     **PRODUCT_RULES,
+    **RESIZE_RULES,
 }
 """Float operators that a `quantize` may end."""

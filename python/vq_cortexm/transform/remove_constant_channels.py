@@ -22,6 +22,7 @@ from ..compat import (
     IRModule,
     constant,
     constant_value,
+    is_constant,
     kept_attrs,
     main_function,
     op_name,
@@ -30,7 +31,7 @@ from ..compat import (
 from ..op.registry import attributes, count_macs, make_call
 from ..op.reshape import ReshapeAttrs
 from .channel_ranges import ChannelRanges, channel_ranges
-from .channels import BoolArray, bindings_of, is_mixing
+from .channels import ELEMENTWISE, BoolArray, bindings_of, channels_of, is_mixing
 from .live_channels import live_channels, mixing_layer
 
 
@@ -90,6 +91,13 @@ def _shrink(
         args[1:] = _shrink_mixing(call, kept, live[x], ranges[x])
     elif name == "vq.depthwise_conv2d":
         args[1:] = [constant(constant_value(arg)[..., kept]) for arg in call.args[1:]]
+    elif name in ELEMENTWISE:
+        args = [
+            constant(constant_value(arg)[..., kept])
+            if is_constant(arg) and channels_of(arg) > 1
+            else arg
+            for arg in args
+        ]
     elif name == "vq.reshape":
         attrs = ReshapeAttrs((*shape_of(call)[:-1], int(kept.sum())))
     return make_call(name, args, attrs)
@@ -104,7 +112,7 @@ def _shrink_mixing(
     """
     weight, bias, scales = (constant_value(arg)[kept] for arg in call.args[1:])
     lost = mixing_layer(call, x).contribution[kept][:, ~kept_inputs].sum(axis=1)
-    folded = (bias.astype(np.int64) + lost).astype(np.int32)
+    folded = (bias.astype(np.int64) + lost).astype(bias.dtype)
     return [constant(weight[..., kept_inputs]), constant(folded), constant(scales)]
 
 

@@ -24,10 +24,18 @@ from tvm import relax
 
 from vq_cortexm.compat import constant, constant_value, is_constant, op_name, shape_of
 from vq_cortexm.op import conv2d, dense, depthwise_conv2d
+from vq_cortexm.op.add import AddAttrs
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.op.dense import DenseAttrs
+from vq_cortexm.op.extremum import ExtremumAttrs
+from vq_cortexm.op.lookup import LookupAttrs
+from vq_cortexm.op.mul import MulAttrs
+from vq_cortexm.op.pad import PadAttrs
+from vq_cortexm.op.prelu import PreluAttrs
 from vq_cortexm.op.registry import evaluate
 from vq_cortexm.op.reshape import ReshapeAttrs
+from vq_cortexm.op.resize2d import Resize2dAttrs
+from vq_cortexm.op.slice import SliceAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.transform.channel_ranges import channel_ranges
@@ -205,6 +213,33 @@ def test_grouped_convolutions_and_transposes_keep_their_channels() -> None:
 
 
 @each_rounding
+@pytest.mark.parametrize("method", ["linear", "nearest"])
+def test_constants_pass_through_resizes(method: str, rounding: str) -> None:
+    def make(m: Net, x: Any) -> Any:
+        attrs = Resize2dAttrs((9, 7), method, "half_pixel", rounding=rounding)
+        y = m.emit("vq.resize2d", [m.conv(x, 4, "a", dead={2: 1500})], attrs, "r")
+        return m.conv(y, 3, "b")
+
+    module = net(make, rounding)
+    assert_ranges_sound(module)
+    assert removed(module) == {"a": (1, 4), "r": (1, 4)}
+
+
+def test_slices_and_mirrored_borders_keep_their_channels() -> None:
+    def make(m: Net, x: Any) -> Any:
+        y = m.conv(x, 4, "a", dead={2: 1500})
+        shape = shape_of(y)
+        part = SliceAttrs((0, 1, 0, 1), (1, 1, 1, 1), (shape[0], shape[1] - 1, shape[2], 3))
+        cut = m.emit("vq.slice", [y], part, "cut")
+        border = PadAttrs((0, 0, 1, 1, 1, 1, 0, 0), 0, "reflect")
+        return m.conv(m.emit("vq.pad", [cut], border, "border"), 3, "b")
+
+    module = net(make)
+    assert_ranges_sound(module)
+    assert removed(module) == {}
+
+
+@each_rounding
 def test_a_live_model_stays_as_it_is(rounding: str) -> None:
     def make(m: Net, x: Any) -> Any:
         y = m.depthwise_conv(m.conv(x, 6, "a"), "b", pad=1)
@@ -271,6 +306,12 @@ def test_a_requantization_depends_on_its_own_scale_alone(op: Any, rounding: str)
 
 
 LAYERS = (
+    "difference",
+    "gate",
+    "larger",
+    "prelu",
+    "scaled",
+    "table",
     "conv1",
     "conv3",
     "conv3_pad",
@@ -295,6 +336,27 @@ def dead_channels(m: Net, channels: int) -> dict[int, int]:
     return {int(c): int(m.rng.choice(DEAD_BIASES)) for c in np.flatnonzero(chosen)}
 
 
+def add_elementwise(m: Net, x: Any, kind: str, label: str) -> Any:
+    """With another tensor of dead channels, or with constants of each channel."""
+    here = shape_of(x)[3]
+    if kind == "table":
+        entries = m.rng.integers(-128, 128, 256).astype(np.int8)
+        return m.emit("vq.lookup", [x, constant(entries)], LookupAttrs(), label)
+    if kind in ("scaled", "prelu"):
+        other = constant(m.rng.integers(-128, 128, (1, 1, 1, here)).astype(np.int8))
+    else:
+        other = m.conv(x, here, f"{label}_conv", dead=dead_channels(m, here))
+    if kind == "larger":
+        attrs: Any = ExtremumAttrs("maximum", -128, 127)
+        return m.emit("vq.extremum", [x, other], attrs, label)
+    inputs = (0.8 * SCALE, ZERO_POINT, SCALE, -7)
+    if kind == "difference":
+        attrs = AddAttrs(*inputs, **m.ends(), negated=str(m.rng.choice(["a", "b"])))
+        return m.emit("vq.add", [x, other], attrs, label)
+    name, record = ("prelu", PreluAttrs) if kind == "prelu" else ("mul", MulAttrs)
+    return m.emit(f"vq.{name}", [x, other], record(*inputs, **m.ends()), label)
+
+
 def add_layer(m: Net, x: Any, kind: str, label: str) -> Any:
     channels = int(m.rng.integers(2, 7))
     y_min = int(m.rng.choice([-128, ZERO_POINT]))
@@ -312,6 +374,8 @@ def add_layer(m: Net, x: Any, kind: str, label: str) -> Any:
         return m.depthwise_conv(x, label, kernel=2 + pad, pad=pad, multiplier=multiplier, **options)
     if kind == "residual":
         return m.sum(x, m.conv(x, here, f"{label}_conv", dead=dead_channels(m, here)), label)
+    if kind in ("difference", "gate", "larger", "scaled", "prelu", "table"):
+        return add_elementwise(m, x, kind, label)
     if kind == "border":
         return m.border(x, label, int(m.rng.choice([ZERO_POINT, 3])))
     if kind == "transpose":
@@ -361,6 +425,16 @@ nets = st.builds(
 @given(nets)
 def test_random_nets_stay_bit_identical(module: Any) -> None:
     removed(module)
+
+
+def test_a_product_loses_what_both_factors_can() -> None:
+    """Its constant goes with the channel."""
+
+    def make(m: Net, x: Any) -> Any:
+        a = m.conv(x, 4, "a", dead={0: ALWAYS_CLAMPED, 1: ALWAYS_CLAMPED})
+        return m.conv(add_elementwise(m, a, "scaled", "scaled"), 3, "b")
+
+    assert removed(net(make)) == {"a": (2, 4), "scaled": (2, 4)}
 
 
 @settings(max_examples=60, deadline=None)
