@@ -5,13 +5,20 @@ The record depends on the commit and the tools alone: no wall clock, no duration
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
 RECORD = Path("docs/verify.md")
+RESULTS = Path("build/verify")
+"""What pytest says of each check's tests, in JUnit's form."""
 CHECKS = {
     "lint": "ruff: rules and format",
     "types": "mypy, strict",
@@ -32,8 +39,9 @@ def run(check: str) -> tuple[bool, str]:
     """Run one make target, showing its output; whether it passed, and the result in words."""
     lines = []
     command = ["make", "--no-print-directory", check]
+    environment = dict(os.environ, PYTEST_ADDOPTS=f"--junitxml={RESULTS / check}.xml")
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -51,9 +59,46 @@ def commit() -> str:
     return f"{text}, with changes" if changes else text
 
 
+def drawn_models() -> list[str]:
+    """A table of what tests/python/drawn ran, by kind of model; nothing if it did not run."""
+    results = RESULTS / "slow.xml"
+    if not results.exists():
+        return []
+    found = ElementTree.parse(results).iterfind(".//property[@name='drawn']")
+    batches = [json.loads(prop.attrib["value"]) for prop in found]
+    columns = [
+        Counter(kind_of(entry) for batch in batches for entry in batch[what])
+        for what in ("models", "compared", "emulated", "differences", "reports")
+    ]
+    kinds = sorted({kind for column in columns for kind in column})
+    rows = [(kind, *(column[kind] for column in columns)) for kind in kinds]
+    sums = ("all", *(column.total() for column in columns))
+    return [
+        "",
+        "## Drawn models",
+        "",
+        "Operators, shapes and numbers are drawn. The compiled C runs on this computer under the",
+        "address and undefined-behaviour sanitizers and must give the reference's bits; the",
+        "reference must give those of the file's own runtime, where that has an equal. *On boards*",
+        "counts runs in the emulator: some models of every batch, on two boards. To repeat one:",
+        '`PYTHONPATH=tests/python python -m drawn.repeat "tflite/CONV_2D/1000"`.',
+        "",
+        "| kind | models | with a runtime | on boards | differences | sanitizers' reports |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *("| " + " | ".join(map(str, row)) + " |" for row in (*rows, sums)),
+    ]
+
+
+def kind_of(entry: str) -> str:
+    """The kind of a drawn model by its name ("tflite/CONV_2D/17"), which a line begins with."""
+    name = entry.partition(":")[0]
+    return name.rpartition("/")[0] or name
+
+
 def main() -> int:
     """Run all checks even if one fails; write the record."""
     of = commit()
+    shutil.rmtree(RESULTS, ignore_errors=True)
     results = {check: run(check) for check in CHECKS}
     record = [
         "# Verification record",
@@ -72,6 +117,7 @@ def main() -> int:
         f"| Python | {sys.version.split()[0]} |",
         *(f"| {package} | {version(package)} |" for package in PACKAGES),
         *(f"| {tool} | {output(tool, '--version').splitlines()[0]} |" for tool in TOOLS),
+        *drawn_models(),
     ]
     RECORD.write_text("\n".join(record) + "\n", encoding="utf-8")
     print(f"wrote {RECORD}")

@@ -84,9 +84,16 @@ _M33F = Core(
     isa="dsp",
     has_fpu=True,
 )
+_M55F = Core(
+    "cortex-m55",
+    # kernels use what Armv8-M Main has: no vector instruction may come from the compiler alone
+    ("-mcpu=cortex-m55+nomve", "-mthumb", "-mfloat-abi=hard"),
+    isa="dsp",
+    has_fpu=True,
+)
 _HOST = Core("host", (), has_fpu=True)
 
-CORES: dict[str, Core] = {core.name: core for core in (_M0, _M3, _M4F, _M7F, _M33F, _HOST)}
+CORES: dict[str, Core] = {core.name: core for core in (_M0, _M3, _M4F, _M7F, _M33F, _M55F, _HOST)}
 
 _MPS2_FLASH = Memory(0x0000_0000, 4096 * KIBI)
 _MPS2_RAM = Memory(0x2000_0000, 4096 * KIBI)
@@ -140,7 +147,7 @@ BOARDS: dict[str, Board] = {
             "netduinoplus2",
             _M4F,
             Memory(_STM32_FLASH, 1024 * KIBI),
-            # the part's other 64 KB are not next to these, whatever QEMU shows
+            # the part's other 64 KB are not next to these, and QEMU has nothing where they are
             Memory(0x2000_0000, 128 * KIBI),
             emulation="qemu",
             machine="netduinoplus2",
@@ -166,6 +173,16 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an505",
             description="Arm MPS2 FPGA board, Cortex-M33 image AN505",
+        ),
+        Board(
+            "mps3-an547",
+            _M55F,
+            # the secure views of the ITCM, from where the core boots, and of the internal SRAMs
+            Memory(0x1000_0000, 512 * KIBI),
+            Memory(0x3100_0000, 4096 * KIBI),
+            emulation="qemu",
+            machine="mps3-an547",
+            description="Arm MPS3 FPGA board, Cortex-M55 image AN547 (Corstone-300)",
         ),
         Board(
             "host",
@@ -203,8 +220,11 @@ def _unknown(what: str, name: str, known: dict[str, Core] | dict[str, Board]) ->
 
 
 def core_of_target(target: object) -> Core:
-    """The core of a tag ("vq-cortexm", "vq-cortexm/cortex-m3", "vq-cortexm/mps2-an386") or of a
-    `tvm.target.Target` with our key; UsageError for anything else."""
+    """The core of a tag ("vq-cortexm", "vq-cortexm/cortex-m3", "vq-cortexm/mps2-an386"), of a text
+    of options as TVM took them ("vq-cortexm -mcpu=cortex-m7") or of a `tvm.target.Target` with our
+    key; UsageError for anything else."""
+    if isinstance(target, str) and len(target.split()) > 1:
+        return _core_of_options(target)
     if isinstance(target, str):
         prefix, slash, part = target.partition("/")
         if prefix == DEFAULT_TARGET:
@@ -217,6 +237,29 @@ def core_of_target(target: object) -> Core:
         raise UsageError(f"target {target} is not ours; {_target_tags()}")
     attrs = getattr(target, "attrs", {})
     return core_by_name(str(attrs.get("mcpu", DEFAULT_CORE)))
+
+
+def _core_of_options(text: str) -> Core:
+    """The core of a kind with options: ours, or kind c with our key."""
+    kind, *words = text.split()
+    options = {"-mcpu": "", "-board": "", "-keys": DEFAULT_TARGET if kind == DEFAULT_TARGET else ""}
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = f"-{name.lstrip('-')}"
+        if name not in options or not (equals and value):
+            close = get_close_matches(name, options, n=1)
+            hint = f"did you mean {close[0]}=...? " if close else ""
+            known = ", ".join(f"{option}=..." for option in options)
+            raise UsageError(f"target {text!r}: unknown option {word!r}; {hint}known: {known}")
+        options[name] = value
+    if kind not in (DEFAULT_TARGET, "c") or DEFAULT_TARGET not in options["-keys"].split(","):
+        raise UsageError(f"target {text!r} is not ours; {_target_tags()}")
+    if options["-board"]:
+        core = board_by_name(options["-board"]).core
+        if options["-mcpu"] not in ("", core.name):
+            raise UsageError(f"target {text!r}: {options['-board']} has a {core.name}")
+        return core
+    return core_by_name(options["-mcpu"] or DEFAULT_CORE)
 
 
 def target_tags() -> dict[str, dict[str, object]]:
