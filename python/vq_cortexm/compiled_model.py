@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +18,10 @@ from ._version import __version__
 from .aot.library import function_symbols
 from .aot.plan import MemoryPlan
 from .aot.poison import describe_violation
-from .aot.program import Program
+from .aot.program import FLOAT_LAYER, Program
 from .compat import IRModule, save_module
 from .errors import BudgetError, DeviceError, RunError, UsageError
-from .files import write_atomically
+from .files import write_atomically, write_tar
 from .metadata import describe_bc_net, describe_paths, describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
 from .micro.cycle_model import DEFAULT_TIMING, Timing
@@ -88,6 +86,11 @@ class CompiledModel:
         count = branch.thresholds.value.size if branch else 0
         return ModelIo(self.name, inputs, outputs, self.options.io == "caller", count)
 
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """The layers that are computed in float32, as `allow_float` lets them."""
+        return tuple(s.layer for s in self.program.steps if s.op == FLOAT_LAYER)
+
     @cached_property
     def _symbols(self) -> dict[str, str]:
         return function_symbols(self.program, self.name)
@@ -117,6 +120,7 @@ class CompiledModel:
             "rounding": self.options.rounding,
             "io": self.options.io,
             "virtual_quantization": virtual_quantization(self.module),
+            "float_layers": list(self.float_layers),
             **describe_bc_net(self.module, self.program),
             **describe_program(self.program, self.plan),
             "files": {
@@ -188,19 +192,8 @@ class CompiledModel:
             if name != f"{self.name}.h":
                 members[f"codegen/host/src/{name}"] = text
         members[f"src/{self.name}.relax"] = self.module.script() + "\n"
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for name in sorted(members):
-                data = members[name].encode()
-                member = tarfile.TarInfo(f"./{name}")
-                member.size, member.mode = len(data), 0o644
-                archive.addfile(member, io.BytesIO(data))
-        path = Path(path)
-        try:
-            write_atomically(path, buffer.getvalue())
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from None
-        return path
+        write_tar(Path(path), members)
+        return Path(path)
 
     def check_budget(self, board: Board) -> None:
         """Raises BudgetError, with the largest buffers, if the model cannot fit `board`."""

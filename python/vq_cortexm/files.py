@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_tar(path: Path, members: Mapping[str, str]) -> None:
+    """Writes a tar of texts, the same bytes for the same texts; UsageError where it cannot be."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in sorted(members):
+            data = members[name].encode()
+            member = tarfile.TarInfo(f"./{name}")
+            member.size, member.mode = len(data), 0o644
+            archive.addfile(member, io.BytesIO(data))
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
 
 
 def read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:

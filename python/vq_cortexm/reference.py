@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from .compat import Expr, IRModule, constant_value, is_constant, op_name
+from .float_reference import run_float_call
 from .op.bc_net import PATHS, Path, answer
 from .op.registry import evaluate
 from .transform.composed import policy_of
@@ -68,7 +69,8 @@ def _evaluate(function: Expr, inputs: Sequence[NDArray[Any]]) -> Outputs:
         for binding in block.bindings:
             call = binding.value
             if op_name(call).startswith("vq."):
-                values[binding.var] = evaluate(call, [value_of(a) for a in call.args])
+                run = run_float_call if op_name(call) == "vq.float_call" else evaluate
+                values[binding.var] = run(call, [value_of(a) for a in call.args])
             else:
                 values[binding.var] = value_of(call)
     result = value_of(function.body.body)

@@ -18,10 +18,13 @@ def one_layer_module(
     constants: Sequence[Any],
     attrs: Any,
     inputs: int = 1,
+    others: Sequence[tuple[int, ...]] = (),
 ) -> Any:
-    """A module of one layer `vq.<op>` called "layer", of `inputs` tensors of one shape."""
+    """A module of one layer `vq.<op>` called "layer", of `inputs` tensors of one shape, and then
+    of `others` of theirs."""
     builder = relax.BlockBuilder()
-    variables = [relax.Var(f"x{i}", tensor_type(shape, dtype)) for i in range(inputs)]
+    shapes = [*[shape] * inputs, *others]
+    variables = [relax.Var(f"x{i}", tensor_type(each, dtype)) for i, each in enumerate(shapes)]
     with builder.function("main", variables):
         with builder.dataflow():
             arguments = [*variables, *map(constant, constants)]
@@ -30,7 +33,7 @@ def one_layer_module(
         builder.emit_func_output(output)
     module = builder.get()
     rounding = getattr(attrs, "rounding", "single")
-    described = {"inputs": [{}] * inputs, "outputs": [{}]}
+    described = {"inputs": [{}] * len(shapes), "outputs": [{}]}
     module["main"] = module["main"].with_attrs(
         {"vq.rounding": rounding, "vq.quantization": described}
     )

@@ -18,8 +18,12 @@ from vq_cortexm.op.quantization import quantize_bound
 _TENSOR_TYPES = {
     "float32": tflite.TensorType.FLOAT32,
     "int32": tflite.TensorType.INT32,
+    "int64": tflite.TensorType.INT64,
+    "int16": tflite.TensorType.INT16,
     "uint8": tflite.TensorType.UINT8,
     "int8": tflite.TensorType.INT8,
+    "int4": tflite.TensorType.INT4,
+    "string": tflite.TensorType.STRING,
 }
 _SCHEMA_VERSION = 3
 _BOUNDS = {
@@ -64,21 +68,33 @@ def same_padding(
 
 def run_litert(model: bytes, *inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The first output of LiteRT with its default back end, XNNPACK."""
+    return litert_outputs(model, *inputs)[0]
+
+
+def litert_outputs(model: bytes, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """All of them."""
     interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(detail["index"], value)
     interpreter.invoke()
-    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    details = interpreter.get_output_details()
+    return [np.array(interpreter.get_tensor(detail["index"])) for detail in details]
 
 
 def run_tflm(model: bytes, *inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The first output of TensorFlow Lite Micro with its reference kernels."""
+    return tflm_outputs(model, *inputs)[0]
+
+
+def tflm_outputs(model: bytes, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """All of them."""
+    count = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0).OutputsLength()
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=_ARENA_SIZE)
     for index, value in enumerate(inputs):
         interpreter.set_input(value, index)
     interpreter.invoke()
-    return np.array(interpreter.get_output(0))
+    return [np.array(interpreter.get_output(i)) for i in range(count)]
 
 
 class TfliteBuilder:
@@ -108,13 +124,16 @@ class TfliteBuilder:
         value: npt.NDArray[Any],
         scale: float | Sequence[float] | npt.NDArray[np.float32] | None = None,
         axis: int = 0,
+        zero_point: int = 0,
     ) -> int:
-        """Weights or parameters, zero point 0; several scales lie along `axis`."""
+        """Weights or parameters; several scales lie along `axis`. Values of the
+        dtype int4 are packed."""
         quantization = None
         if scale is not None:
             scales = np.atleast_1d(np.asarray(scale, np.float32)).tolist()
-            quantization = _Quantization(scales, [0] * len(scales), axis)
-        self._tensors.append(_Tensor(value.shape, value.dtype.name, quantization, value.tobytes()))
+            quantization = _Quantization(scales, [zero_point] * len(scales), axis)
+        data = _packed(value) if value.dtype.name == "int4" else value.tobytes()
+        self._tensors.append(_Tensor(value.shape, value.dtype.name, quantization, data))
         return len(self._tensors) - 1
 
     def add(
@@ -219,11 +238,51 @@ _OPTIONS = {
     "TRANSPOSE": "TransposeOptions",
     "CONCATENATION": "ConcatenationOptions",
     "MUL": "MulOptions",
+    "ABS": "AbsOptions",
+    "EXP": "ExpOptions",
+    "GELU": "GeluOptions",
+    "HARD_SWISH": "HardSwishOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "NEG": "NegOptions",
+    "SUB": "SubOptions",
+    "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "EXPAND_DIMS": "ExpandDimsOptions",
+    "GATHER": "GatherOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
+    "PACK": "PackOptions",
+    "PADV2": "PadV2Options",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "REVERSE_V2": "ReverseV2Options",
+    "SLICE": "SliceOptions",
+    "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUM": "ReducerOptions",
+    "TILE": "TileOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    "UNPACK": "UnpackOptions",
 }
 _ENUMS = {
     "Padding": tflite.Padding,
     "FusedActivationFunction": tflite.ActivationFunctionType,
+    "Mode": tflite.MirrorPadMode,
 }
+
+
+def _packed(value: npt.NDArray[Any]) -> bytes:
+    """Two numbers to a byte, the first in its low half."""
+    halves = np.zeros((value.size + 1) // 2 * 2, np.uint8)
+    halves[: value.size] = value.reshape(-1).astype(np.int8).view(np.uint8) & 15
+    return bytes(halves[::2] | halves[1::2] << 4)
 
 
 def _buffer(fb: Any, data: bytes | None) -> int:

@@ -4,6 +4,7 @@
     <model>_layers.h    internal prototypes                      <model>_layers.c   the layers
     <model>_assembly.S  the routines they call              <model>_kernels.c  its scalar twins
     vq_inline.h         arithmetic helpers                       <model>_weights.c  constants
+    vq_float.h          the same for layers that stay in float32
     <model>_poison.h    the executor of debug builds
 
 The text depends on nothing but the program, the plan and the options: the same model gives the
@@ -19,14 +20,16 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..codegen.c_printer import c_type, print_function, print_prototype
+from ..codegen.float_functions import HEADER
 from ..codegen.micro_kernel import render_micro_kernel
+from ..errors import ModelError, first_line
 from ..kernels.access_order import orders_of
 from ..kernels.micro_kernel import MicroKernel
 from ..resources import resource_dir
 from .branch import describe_branch, state_symbols
 from .plan import MemoryPlan
 from .poison import GUARD_BYTES, step_ranges
-from .program import Argument, Constant, Program, Step, Tensor
+from .program import FLOAT_LAYER, Argument, Constant, Program, Step, Tensor
 
 _VALUES_PER_LINE = 16
 
@@ -98,6 +101,7 @@ class _Renderer:
             ],
             "constants": constants,
             "functions": self._functions(),
+            "float_header": HEADER if self._computes_in_float() else "",
             "prototypes": [*self._prototypes(), *(k.prototype for k in self.micro.values())],
             "micro_kernels": list(self.micro.values()),
             "steps": [self._step(s) for s in self.program.steps],
@@ -121,8 +125,12 @@ class _Renderer:
             name: self.environment.get_template(template).render(shared)
             for name, template in templates.items()
         }
-        inline = resource_dir("runtime") / "include" / "vq_inline.h"
-        return {**files, inline.name: inline.read_text(encoding="utf-8")}
+        include = resource_dir("runtime") / "include"
+        headers = ["vq_inline.h", *([HEADER] if shared["float_header"] else [])]
+        return {**files, **{h: (include / h).read_text(encoding="utf-8") for h in headers}}
+
+    def _computes_in_float(self) -> bool:
+        return any(step.op == FLOAT_LAYER for step in self.program.steps)
 
     def _border(self, tensor: Tensor, member: str) -> dict[str, Any]:
         """An input or output: its member of the header's struct and its place in the arena."""
@@ -227,7 +235,12 @@ class _Renderer:
             users = [s.layer for s in self.program.steps if s.function == name]
             lowered = self.program.functions[name]
             external = {own: kernel.symbol for own, kernel in self.micro.items()}
-            text = print_function(lowered.function, symbol, self._may_alias(name), external)
+            try:
+                text = print_function(lowered.function, symbol, self._may_alias(name), external)
+            except ValueError as error:
+                if not self._computes_in_float():
+                    raise
+                raise ModelError(f"layer {users[0]}: {first_line(error)}") from error
             result.append({"comment": ", ".join(users), "text": text})
         return result
 

@@ -17,6 +17,8 @@ from ..codegen.lower import LoweredFunction
 from ..kernels.access_order import AccessOrder
 from ..kernels.micro_kernel import MicroKernel
 
+FLOAT_LAYER = "float_call"
+"""The operator of steps that are computed in float32."""
 Role = Literal["input", "output", "intermediate", "scratch", "state"]
 
 

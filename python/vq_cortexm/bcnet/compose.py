@@ -121,6 +121,8 @@ def _border(name: str, function: Expr, kind: str) -> _Quantized:
     params = described[0]
     if kind == "outputs" and not params:
         raise ModelError(f"the {name} net's output has no scale; quantize the model's output")
+    if kind == "outputs" and dtype_of(tensor) == "int16":
+        raise ModelError(f"the {name} net's output is int16; compose takes logits of 8 bits")
     scale = float(params["scale"]) if params else None
     zero_point = int(params["zero_point"]) if params else 0
     return _Quantized(shape_of(tensor), dtype_of(tensor), scale, zero_point)

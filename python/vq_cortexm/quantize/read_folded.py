@@ -148,6 +148,8 @@ def _real(weight: Any, bias: Any, w_scale: Any, attrs: Any) -> dict[str, Any]:
 
 def _pool(reader: _Reader, var: Expr, call: Expr, attrs: Any) -> None:
     op = "max_pool" if op_name(call) == "vq.max_pool2d" else "avg_pool"
+    if getattr(attrs, "dilation", (1, 1)) != (1, 1):
+        raise ModelError(f"layer {var.name}: a dilated pool; without dilation it works")
     window = Window(tuple(attrs.pool_size), tuple(attrs.strides), tuple(attrs.padding))
     reader.emit(var, call, op, attrs, window=window)
 
@@ -161,6 +163,8 @@ def _softmax(reader: _Reader, var: Expr, call: Expr, attrs: Any) -> None:
 def _concat(reader: _Reader, var: Expr, call: Expr, attrs: Any) -> None:
     if attrs.axis != len(shape_of(call)) - 1:
         raise ModelError(f"layer {var.name}: joins another axis than the channels")
+    if attrs.order:
+        raise ModelError(f"layer {var.name}: joins constants")
     names = tuple(reader.read(x, first=True) for x in call.args)
     output = reader.write(var, reader.scales[names[0]], first=True)
     reader.nodes.append(Node(str(var.name), "concat", names, output))
@@ -174,7 +178,7 @@ def _pad(reader: _Reader, var: Expr, call: Expr, attrs: Any) -> None:
         raise ModelError(f"layer {var.name}: pads other axes than rows and columns")
     source = reader.read(call.args[0], first=not is_first)
     scale = reader.scales[source]
-    if attrs.pad_value != scale.zero_point:
+    if attrs.pad_value != scale.zero_point or attrs.mode != "constant":
         raise ModelError(f"layer {var.name}: pads with another number than zero")
     top, bottom, left, right = widths[4:] if is_first else widths[2:6]
     output = reader.write(var, scale, first=not is_first)

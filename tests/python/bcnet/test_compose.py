@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_layer import one_layer_module
 from two_nets import BOTH, INPUT, LOGITS, accurate, classifier, fast, samples
 from vq_models import ModelBuilder
 
@@ -13,6 +14,7 @@ from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.build import build
 from vq_cortexm.compat import load_module, save_module
 from vq_cortexm.errors import ModelError, UsageError
+from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.reference import reference_answer, run_reference
 from vq_cortexm.transform import VirtualQuantize, VirtualQuantizeConfig
 from vq_cortexm.transform.composed import policy_of, with_thresholds
@@ -33,6 +35,15 @@ def without_scale() -> Any:
     return module
 
 
+def of_int16() -> Any:
+    """A net whose logits are int16."""
+    attrs = RequantizeAttrs(0.1, 0, 0.001, 0, -32768, 32767, y_dtype="int16")
+    module = one_layer_module("requantize", (1, 5), "int8", [], attrs)
+    described = {"inputs": [INPUT], "outputs": [{"scale": 0.001, "zero_point": 0}]}
+    module["main"] = module["main"].with_attrs({"vq.quantization": described})
+    return module
+
+
 @pytest.mark.parametrize(
     ("nets", "message"),
     [
@@ -43,8 +54,9 @@ def without_scale() -> Any:
         ((compose(fast(), accurate()), accurate()), "the fast net is two nets itself"),
         ((fast(), two_inputs()), "the accurate net has 2 inputs"),
         ((without_scale(), accurate()), "the fast net's output has no scale"),
+        ((of_int16(), of_int16()), "the fast net's output is int16"),
     ],
-    ids=["scale", "zero_point", "classes", "rounding", "composed", "inputs", "logits"],
+    ids=["scale", "zero_point", "classes", "rounding", "composed", "inputs", "logits", "int16"],
 )
 def test_nets_that_do_not_fit(nets: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:
