@@ -58,7 +58,8 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Two nets of the same inputs, x / input_scale from -128 to 127, and their trainings."""
+    """Two nets of the same inputs, x / input_scale from -128 to 127, and their trainings;
+    `independence` is that of `train_boosted`."""
 
     name: str
     fast: Callable[[], nn.Module]
@@ -67,6 +68,7 @@ class Recipe:
     input_scale: float
     trainings: Trainings
     augment: Augment
+    independence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,15 @@ def train(recipe: Recipe, data: Samples, seed: int, folder: Path) -> Nets:
             binary, data, seeded(trainings.ends), input_scale=scale, **options("fast")
         ),
         train_quantized(accurate, data, quantized, input_scale=scale, **options("plain")),
-        train_boosted(accurate, fast, data, quantized, input_scale=scale, **options("boosted")),
+        train_boosted(
+            accurate,
+            fast,
+            data,
+            quantized,
+            independence=recipe.independence,
+            input_scale=scale,
+            **options("boosted"),
+        ),
     )
 
 

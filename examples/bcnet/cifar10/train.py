@@ -72,7 +72,7 @@ RECIPE = Recipe(
         Schedule(20, 0.01, weight_decay=0.05, label_smoothing=0.1, bfloat16=True),
         Schedule(100, 0.01, weight_decay=0.05, bfloat16=True),
         Schedule(3, 1e-3),
-        Schedule(5, 2e-3, bfloat16=True),
+        Schedule(12, 4e-3, bfloat16=True),
     ),
     shift_and_mirror(4),
 )

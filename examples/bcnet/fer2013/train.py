@@ -75,6 +75,7 @@ RECIPE = Recipe(
         Schedule(5, 2e-3, bfloat16=True),
     ),
     shift_and_mirror(4),
+    independence=1.0,
 )
 
 if __name__ == "__main__":
