@@ -79,7 +79,7 @@ def test_both_teachers_are_what_the_combined_answer_comes_near() -> None:
         accurate = _Fixed(other)
         objective = boosting(Schedule(distillation=1), _Fixed(answers), start, emphasis=1)
         loss = objective(Boosted(fast, accurate, start), x, y)
-        assert (float(loss) < 1e-6) == reached
+        assert (loss.item() < 1e-6) == reached
 
 
 def test_answer_is_the_sum_of_both_nets_logits(boosted: Boosted, digits: Digits) -> None:
