@@ -20,7 +20,7 @@ import numpy as np
 import vq_cortexm
 from document import table
 from vq_cortexm.compiled_model import CompiledModel
-from vq_cortexm.errors import BudgetError, ModelError
+from vq_cortexm.errors import BudgetError, ModelError, VqError
 from vq_cortexm.frontend import load
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import BOARDS
@@ -37,8 +37,11 @@ def main() -> int:
     arguments = parser.parse_args()
     rows = []
     for path in arguments.files:
-        cells = [on_board(path, board, arguments.samples) for board in arguments.boards]
-        rows.append([path.name, *cells, as_saved(path)])
+        try:
+            cells = [on_board(path, board, arguments.samples) for board in arguments.boards]
+            rows.append([path.name, *cells, as_saved(path)])
+        except VqError as error:
+            parser.error(str(error))
         print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     print(table(["model", *arguments.boards, "saved outputs"], rows))
     return int(any("differs" in cell for row in rows for cell in row))
