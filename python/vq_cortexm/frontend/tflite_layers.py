@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import tflite as schema
+from numpy.typing import NDArray
 from tvm import relax
 
 from ..compat import Expr, constant
@@ -37,9 +41,7 @@ def _conv(importer: Importer, operator: TfliteOperator, depthwise: bool) -> Expr
                 f"{weight.shape[3]}"
             )
         groups = x.shape[3] // weight.shape[3]
-    if quantization is None:
-        raise ModelError(f"{where(operator)}: its weights have no scale; quantize the model")
-    kernel = importer.builder.emit(dequantized(constant(data), quantization))
+    kernel = _weights(importer, operator, data, quantization)
     value = relax.op.nn.conv2d(
         importer.real(operator, 0),
         kernel,
@@ -85,6 +87,20 @@ def _transpose_conv(importer: Importer, operator: TfliteOperator) -> Expr:
     )
     value = _add_bias(importer, operator, value, 3)
     return activate(importer, value, operator, options.FusedActivationFunction())
+
+
+def _weights(
+    importer: Importer,
+    operator: TfliteOperator,
+    data: NDArray[Any],
+    quantization: Quantization | None,
+) -> Expr:
+    """Constant weights as real numbers; ModelError for integers without a scale."""
+    if quantization is not None:
+        return importer.builder.emit(dequantized(constant(data), quantization))
+    if data.dtype != np.float32:
+        raise ModelError(f"{where(operator)}: its weights have no scale; quantize the model")
+    return constant(data)
 
 
 def _add_bias(importer: Importer, operator: TfliteOperator, value: Expr, position: int = 2) -> Expr:

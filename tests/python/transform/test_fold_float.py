@@ -138,6 +138,28 @@ def test_model_that_is_all_float() -> None:
     assert len(compiled.float_layers) == 4
 
 
+def test_float_convolutions_of_tflite_are_near_the_interpreter() -> None:
+    net = TfliteBuilder()
+    rng = np.random.default_rng(7)
+    shapes = [(1, 6, 6, 3), (1, 6, 6, 4), (1, 6, 6, 4)]
+    x, hidden, y = (net.tensor(shape, None, 0, "float32") for shape in shapes)
+    wide, deep = ((4, 3, 3, 3), (1, 3, 3, 4))
+    w, d = (net.constant(rng.standard_normal(shape).astype(np.float32)) for shape in (wide, deep))
+    strides = {"StrideH": 1, "StrideW": 1, "Padding": "SAME"}
+    net.add("CONV_2D", [x, w, net.constant(ONES)], [hidden], **strides)
+    depthwise = {**strides, "DepthMultiplier": 1}
+    net.add("DEPTHWISE_CONV_2D", [hidden, d, net.constant(ONES)], [y], **depthwise)
+    model = net.build([x], [y])
+    with pytest.raises(ModelError, match="--allow-float"):
+        vq_cortexm.build(from_tflite(model))
+    compiled = vq_cortexm.build(from_tflite(model), allow_float=True)
+    samples = random_samples(compiled.program.inputs, SAMPLES, seed=1)
+    result = compiled.run(samples, "host", check=True)
+    assert result.bit_exact
+    for sample, (got,) in zip(samples, result.outputs, strict=True):
+        np.testing.assert_allclose(got, run_litert(model, *sample), rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("proto", "names"),
     [
