@@ -20,8 +20,8 @@ from vq_cortexm.op.max_pool2d import MaxPool2dAttrs
 from vq_cortexm.op.pad import PadAttrs
 from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.reference import run_reference
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.remove_constant_channels import RemoveConstantChannels
+from vq_cortexm.transform.rewriting import bindings_of
 
 ROUNDINGS = ("single", "double", "float")
 ZERO_POINT = -5

@@ -18,8 +18,8 @@ from ..errors import ModelError, UsageError
 from ..files import write_atomically
 from ..frontend import from_onnx, from_tflite
 from ..op.registry import attributes
-from ..transform.channels import bindings_of
 from ..transform.pipeline import layer_pipeline
+from ..transform.rewriting import bindings_of
 from ..transform.virtual_quantize import CHANNEL_AXES, layer_weights
 from ..transform.vq_config import VirtualQuantizeConfig, requested_quantization
 from .onnx_weights import replace_onnx_weights

@@ -18,8 +18,8 @@ from ..compat import Expr, constant_value, op_name, shape_of
 from ..errors import ModelError, first_line
 from ..frontend import from_onnx
 from ..op.registry import attributes
-from ..transform.channels import bindings_of
 from ..transform.pipeline import fold_pipeline
+from ..transform.rewriting import bindings_of
 from .graph import FloatGraph, Node, Scale, Window, simplify
 
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)

@@ -30,7 +30,8 @@ from .channel_interval import (
     requantized,
 )
 from .channel_ranges_elementwise import ELEMENTWISE_RANGES
-from .channels import bindings_of, channel_sources, channels_of, is_padded
+from .channels import channel_sources, channels_of, is_padded
+from .rewriting import bindings_of
 
 
 def channel_ranges(function: Expr) -> dict[Expr, ChannelRanges]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from tvm import relax
 
 from ..compat import Expr, is_constant, op_name, shape_of
 from ..op.registry import attributes
@@ -26,28 +24,6 @@ _CHANNELWISE = {
     "vq.requantize",
     "vq.resize2d",
 }
-
-
-def bindings_of(function: Expr) -> list[tuple[Expr, Expr]]:
-    """All (variable, value) pairs of a function, in order; what a branch of an `If` computes comes
-    before the `If` itself."""
-    return list(_bindings(function.body))
-
-
-def _bindings(body: Expr) -> Iterator[tuple[Expr, Expr]]:
-    for block in body.blocks:
-        for binding in block.bindings:
-            if isinstance(binding.value, relax.If):
-                yield from _bindings(binding.value.true_branch)
-                yield from _bindings(binding.value.false_branch)
-            yield binding.var, binding.value
-
-
-def tensors_of(expr: Expr) -> list[Expr]:
-    """What an expression of a binding, or a function's result, names: variables and constants."""
-    if isinstance(expr, relax.Tuple):
-        return list(expr.fields)
-    return list(expr.args) if op_name(expr) else [expr]
 
 
 def channels_of(expr: Expr) -> int:
@@ -95,10 +71,8 @@ def is_padded(attrs: Any) -> bool:
 
 __all__ = [
     "BoolArray",
-    "bindings_of",
     "channel_sources",
     "channels_of",
     "is_mixing",
     "is_padded",
-    "tensors_of",
 ]

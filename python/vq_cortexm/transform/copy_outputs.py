@@ -11,7 +11,7 @@ from tvm import relax
 from ..compat import Expr, IRModule, kept_attrs, main_function, op_name, shape_of
 from ..op.registry import make_call
 from ..op.slice import SliceAttrs
-from .channels import bindings_of
+from .rewriting import bindings_of
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.CopyOutputs")

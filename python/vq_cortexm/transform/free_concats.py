@@ -14,7 +14,7 @@ import numpy as np
 from ..compat import Expr, dtype_of, op_name, shape_of
 from ..kernels.layer import ALIGNMENT
 from ..op.registry import attributes
-from .channels import bindings_of
+from .rewriting import bindings_of
 
 
 def free_concats(function: Expr) -> set[Expr]:

@@ -19,7 +19,7 @@ from ..compat import Expr, IRModule, dtype_of, kept_attrs, main_function, op_nam
 from ..op.pad import PadAttrs
 from ..op.registry import attributes, make_call
 from ..op.transpose import TransposeAttrs
-from .channels import bindings_of
+from .rewriting import bindings_of, substitute
 
 _AS_IT_IS = (0, 1, 2, 3)
 """The axes of no transpose."""
@@ -37,25 +37,17 @@ class FusePad:
         with main_function(builder, function.params) as finish:
             calls: dict[Expr, Expr] = {}
             for var, value in bindings_of(function):
-                new = _substitute(value, values)
+                new = substitute(value, values)
                 if op_name(new):
                     new = _fused(new, calls, builder)
                     values[var] = builder.emit(new, name_hint=var.name)
                     calls[values[var]] = new
                 else:
                     values[var] = new
-            finish(_substitute(function.body.body, values))
+            finish(substitute(function.body.body, values))
         result = tvm.IRModule(dict(module.functions.items()))
         result["main"] = builder.get()["main"].with_attrs(kept_attrs(function))
         return relax.transform.DeadCodeElimination()(result)
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    if op_name(expr):
-        return make_call(op_name(expr), [values.get(a, a) for a in expr.args], attributes(expr))
-    return values.get(expr, expr)
 
 
 def _fused(call: Expr, calls: dict[Expr, Expr], builder: Any) -> Expr:

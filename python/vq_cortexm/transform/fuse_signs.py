@@ -34,8 +34,8 @@ from ..op.registry import attributes, make_call
 from ..op.rounding import RequantizeConstants, requantize
 from ..op.sign_conv2d import SignConv2dAttrs, output_shape
 from ..target import Core
-from .channels import bindings_of, tensors_of
 from .composed import nets_of, with_nets
+from .rewriting import bindings_of, substitute, tensors_of
 from .virtual_quantize import virtual_quantization
 from .vq_config import VirtualQuantizeConfig
 
@@ -155,15 +155,9 @@ def _rebuilt(function: Expr, fused: _Fused) -> Expr:
                 call = make_call(op_name(value), args, attributes(value))
                 values[var] = builder.emit(call, name_hint=var.name)
             elif not op_name(value):
-                values[var] = _substitute(value, values)
-        finish(_substitute(function.body.body, values))
+                values[var] = substitute(value, values)
+        finish(substitute(function.body.body, values))
     return builder.get()["main"].with_attrs(kept_attrs(function))
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    return values.get(expr, expr)
 
 
 __all__ = ["FuseSigns", "thresholds"]

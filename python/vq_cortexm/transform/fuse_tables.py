@@ -30,7 +30,7 @@ from ..compat import (
 from ..op.lookup import BYTE_DTYPES, LookupAttrs
 from ..op.quantization import dtype_range
 from ..op.registry import evaluate, make_call
-from .channels import bindings_of
+from .rewriting import bindings_of, substitute
 
 _FUSED = ("vq.add", "vq.extremum", "vq.lookup", "vq.mul", "vq.requantize")
 
@@ -57,7 +57,7 @@ class FuseTables:
         functions: dict[Expr, _Function] = {}
         with main_function(builder, function.params) as finish:
             for var, value in bindings_of(function):
-                new = _substitute(value, values)
+                new = substitute(value, values)
                 if not op_name(new):
                     values[var] = new
                     continue
@@ -68,18 +68,10 @@ class FuseTables:
                 values[var] = builder.emit(new, name_hint=var.name)
                 if made is not None:
                     functions[values[var]] = made
-            finish(_substitute(function.body.body, values))
+            finish(substitute(function.body.body, values))
         result = tvm.IRModule(dict(module.functions.items()))
         result["main"] = builder.get()["main"].with_attrs(kept_attrs(function))
         return relax.transform.DeadCodeElimination()(result)
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    if op_name(expr):
-        return relax.Call(expr.op, [values.get(arg, arg) for arg in expr.args], expr.attrs)
-    return values.get(expr, expr)
 
 
 def _is_chain(call: Expr, functions: dict[Expr, _Function]) -> bool:

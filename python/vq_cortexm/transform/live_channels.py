@@ -16,14 +16,8 @@ from ..compat import Expr, constant_value, is_constant, op_name
 from ..op.registry import attributes
 from ..op.rounding import Int64Array
 from .channel_ranges import ChannelRanges
-from .channels import (
-    BoolArray,
-    bindings_of,
-    channel_sources,
-    channels_of,
-    is_mixing,
-    is_padded,
-)
+from .channels import BoolArray, channel_sources, channels_of, is_mixing, is_padded
+from .rewriting import bindings_of
 
 _INT32_MAX = np.iinfo(np.int32).max
 

@@ -37,8 +37,8 @@ from ..kernels.layer import Kernel, Layer, TensorSpec
 from ..nary.encoding import Realisation
 from ..op.registry import attributes, count_macs
 from ..target import Core
-from .channels import bindings_of
 from .free_concats import free_concats
+from .rewriting import bindings_of, substitute
 
 Objective = Literal["size", "balanced", "speed"]
 DEFAULT_OBJECTIVE: Objective = "balanced"
@@ -151,7 +151,7 @@ class _Lowering:
         for block in body.blocks:
             for binding in block.bindings:
                 self.values[binding.var] = self._bind(binding.var, binding.value)
-        return _substitute(body.body, self.values)
+        return substitute(body.body, self.values)
 
     def _bind(self, var: Expr, value: Expr) -> Expr:
         if isinstance(value, relax.If):
@@ -160,7 +160,7 @@ class _Lowering:
             return emit_if(self.builder, condition, branch, otherwise, str(var.name))
         if op_name(value) in KERNELS and var not in self.free:
             return self._call(var, value)
-        kept = _substitute(value, self.values)
+        kept = substitute(value, self.values)
         return self.builder.emit(kept, name_hint=var.name) if op_name(kept) else kept
 
     def _call(self, var: Expr, value: Expr) -> Expr:
@@ -172,7 +172,7 @@ class _Lowering:
         kernel = realise(layer, options.core)
         function = with_facts(kernel, len(layer.inputs))
         symbol = self.builder.add_func(function, name.removeprefix("vq."))
-        tensors = [_substitute(arg, self.values) for arg in value.args if not is_constant(arg)]
+        tensors = [substitute(arg, self.values) for arg in value.args if not is_constant(arg)]
         args = [*tensors, *map(constant, kernel.constants)]
         new = self.builder.emit(relax.call_tir(symbol, args, value.ty), name_hint=var.name)
         self.layers[new.name] = {
@@ -182,12 +182,3 @@ class _Lowering:
             "weight_bytes": kernel.weights.size_bytes,
         }
         return new
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    if isinstance(expr, relax.Call):
-        args = [values.get(arg, arg) for arg in expr.args]
-        return relax.Call(expr.op, args, expr.attrs)
-    return values.get(expr, expr)

@@ -40,7 +40,7 @@ from ..op.bits import WORD, pack, words
 from ..op.conv2d import Conv2dAttrs
 from ..op.registry import attributes, make_call
 from ..op.reshape import ReshapeAttrs
-from .channels import bindings_of, tensors_of
+from .rewriting import bindings_of, tensors_of
 
 _MOST_EMPTY = 4
 """Bits of words for each that is used, in inputs times outputs."""

@@ -31,8 +31,9 @@ from ..compat import (
 from ..op.registry import attributes, count_macs, make_call
 from ..op.reshape import ReshapeAttrs
 from .channel_ranges import ChannelRanges, channel_ranges
-from .channels import ELEMENTWISE, BoolArray, bindings_of, channels_of, is_mixing
+from .channels import ELEMENTWISE, BoolArray, channels_of, is_mixing
 from .live_channels import live_channels, mixing_layer
+from .rewriting import bindings_of, substitute
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.RemoveConstantChannels")
@@ -62,17 +63,11 @@ def _rebuild(function: Expr) -> Expr:
                 call = _shrink(var, value, values, live, ranges)
                 values[var] = builder.emit(call, name_hint=var.name)
             else:
-                values[var] = _substitute(value, values)
-        finish(_substitute(function.body.body, values))
+                values[var] = substitute(value, values)
+        finish(substitute(function.body.body, values))
     rebuilt = builder.get()["main"]
     removed = _report(function, rebuilt, live)
     return rebuilt.with_attrs({**kept_attrs(function), "vq.removed": removed})
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    return values.get(expr, expr)
 
 
 def _shrink(

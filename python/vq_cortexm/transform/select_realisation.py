@@ -23,10 +23,10 @@ from ..kernels.layer import Kernel, Layer
 from ..nary.encoding import Realisation, possible_realisations
 from ..op.registry import count_macs
 from ..target import Core
-from .channels import bindings_of
 from .choose_together import Choice, choose_together, code_of, constant_bytes
 from .composed import nets_of, with_nets
 from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
+from .rewriting import bindings_of
 from .virtual_quantize import CHANNEL_AXES, virtual_quantization
 from .vq_config import VirtualQuantizeConfig
 

@@ -19,7 +19,6 @@ from ..kernels import KERNELS, realise
 from ..kernels.knobs import Knobs, Schedule
 from ..kernels.layer import Layer
 from ..target import Core
-from .channels import bindings_of
 from .choose_together import Choice, choose_together, code_of, constant_bytes
 from .composed import nets_of, with_nets
 from .lower_to_tir import (
@@ -30,6 +29,7 @@ from .lower_to_tir import (
     layer_of,
     realisations,
 )
+from .rewriting import bindings_of
 
 _CORE = "vq.core"
 

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import relax
 
 from ..compat import Expr, op_name, shape_of
-from .channels import bindings_of
+from .rewriting import bindings_of
 
 
 def without_splits(function: Expr, builder: Any) -> list[tuple[Expr, Expr]]:

@@ -26,7 +26,7 @@ from ..errors import UsageError
 from ..nary.quantize import Weights, quantize_codebook, quantize_uniform
 from ..nary.types import LARGEST_LEVELS, detect
 from ..op.registry import attributes, make_call
-from .channels import bindings_of
+from .rewriting import bindings_of, substitute
 from .vq_config import LayerLevels, VirtualQuantizeConfig
 
 CHANNEL_AXES = {"vq.conv2d": 0, "vq.depthwise_conv2d": 2, "vq.dense": 0}
@@ -96,8 +96,8 @@ def _rebuild(function: Expr, config: VirtualQuantizeConfig) -> Expr:
                 call = _quantized(str(var.name), value, values, config)
                 values[var] = builder.emit(call, name_hint=var.name)
             else:
-                values[var] = _substitute(value, values)
-        finish(_substitute(function.body.body, values))
+                values[var] = substitute(value, values)
+        finish(substitute(function.body.body, values))
     return builder.get()["main"].with_attrs(kept_attrs(function))
 
 
@@ -111,12 +111,6 @@ def _quantized(
         new = quantize(layer_weights(call), chosen.levels, CHANNEL_AXES[op_name(call)])
         args[1:] = [constant(new.weight), constant(new.bias), constant(new.w_scale)]
     return make_call(op_name(call), args, attributes(call))
-
-
-def _substitute(expr: Expr, values: dict[Expr, Expr]) -> Expr:
-    if isinstance(expr, relax.Tuple):
-        return relax.Tuple([_substitute(field, values) for field in expr.fields])
-    return values.get(expr, expr)
 
 
 __all__ = [

@@ -27,9 +27,9 @@ from ..micro.toolchain import tool_version
 from ..nary.encoding import Realisation
 from ..op.binary_conv2d import BinaryConv2dAttrs
 from ..target import Board
-from ..transform.channels import bindings_of
 from ..transform.composed import nets_of
 from ..transform.lower_to_tir import layer_of, realisations
+from ..transform.rewriting import bindings_of
 from ..transform.select_realisation import possible_layers
 from ..transform.virtual_quantize import count_levels
 from .database import Database, Record

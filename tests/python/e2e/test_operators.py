@@ -27,9 +27,9 @@ from vq_cortexm.op.registry import OPS
 from vq_cortexm.op.sign_conv2d import SignConv2dAttrs
 from vq_cortexm.target import BOARDS
 from vq_cortexm.transform import fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.composed import nets_of, policy_of
 from vq_cortexm.transform.fold_float import Floats
+from vq_cortexm.transform.rewriting import bindings_of
 
 TABLE = Path(__file__).parents[3] / "docs" / "operators.md"
 BOARD_OF_CORE = {

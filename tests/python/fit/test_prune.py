@@ -25,7 +25,7 @@ from vq_cortexm.quantize.quantize_graph import BoolArray, QuantizedGraph, quanti
 from vq_cortexm.quantize.read_onnx import read_onnx
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import board_by_name
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.virtual_quantize import CHANNEL_AXES, layer_weights
 from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 

@@ -17,7 +17,7 @@ from vq_cortexm.frontend import from_onnx
 from vq_cortexm.nary import detect
 from vq_cortexm.op.registry import attributes
 from vq_cortexm.samples import random_samples
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 RANGES = {"INT4": (-8, 7), "UINT4": (0, 15), "INT2": (-2, 1), "UINT2": (0, 3), "INT8": (-8, 7)}
 Y_SCALE = 1 / 4

@@ -22,7 +22,7 @@ from vq_cortexm.frontend.qonnx_values import Quantizer
 from vq_cortexm.nary import detect
 from vq_cortexm.op.registry import attributes
 from vq_cortexm.samples import random_samples
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 SAMPLES = 6
 STEP = 1 / 16

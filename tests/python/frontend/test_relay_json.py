@@ -18,7 +18,7 @@ from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend import from_relay_json, load
 from vq_cortexm.reference import run_reference
 from vq_cortexm.transform import fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 Array = NDArray[Any]
 IN, MID, OUT = (0.04, 3), (0.05, -7), (0.09, 5)

@@ -13,7 +13,7 @@ from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend import from_tflite
 from vq_cortexm.reference import run_reference
 from vq_cortexm.transform import fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 RUN = {"double": run_tflm, "float": run_litert}
 EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 16, 16)

@@ -15,8 +15,8 @@ from vq_cortexm.compat import constant_value
 from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend.tflite import from_tflite
 from vq_cortexm.transform import fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.pipeline import layer_pipeline
+from vq_cortexm.transform.rewriting import bindings_of
 
 X_SCALE = 1 / 3000
 ONE = {"StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}

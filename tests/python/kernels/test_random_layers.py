@@ -30,8 +30,8 @@ from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import core_of_target
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.lower_to_tir import layer_of
+from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 
 ROUNDINGS = ("single", "double", "float")

@@ -31,7 +31,7 @@ from vq_cortexm.frontend import from_onnx
 from vq_cortexm.op.rounding import Rounding
 from vq_cortexm.quantize import QuantizedModel, QuantizeOptions, quantize_file
 from vq_cortexm.quantize.qonnx_run import run_qonnx
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 
 

@@ -29,7 +29,7 @@ from vq_cortexm.frontend import load
 from vq_cortexm.nary import detect
 from vq_cortexm.op.registry import attributes
 from vq_cortexm.quantize import QuantizedModel, QuantizeOptions, quantize_file
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.virtual_quantize import CHANNEL_AXES, layer_weights
 from vq_cortexm.transform.vq_config import LayerLevels, VirtualQuantizeConfig
 

@@ -22,8 +22,8 @@ from vq_cortexm.op.rounding import requantize
 from vq_cortexm.reference import run_reference
 from vq_cortexm.target import core_of_target
 from vq_cortexm.transform import FuseSigns, VirtualQuantizeConfig, fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.fuse_signs import thresholds
+from vq_cortexm.transform.rewriting import bindings_of
 
 C = 32
 M4 = core_of_target("vq-cortexm/cortex-m4")

@@ -17,7 +17,7 @@ from vq_cortexm.op.registry import make_call
 from vq_cortexm.op.requantize import RequantizeAttrs
 from vq_cortexm.reference import run_reference
 from vq_cortexm.transform import FuseTables
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 SHAPE = (1, 16, 16, 2)
 Emit = Callable[..., Any]

@@ -9,9 +9,9 @@ from vq_cortexm import target
 from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.compat import IRModule, op_name
 from vq_cortexm.transform import LowerBCNet, RemoveConstantChannels
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.lower_to_tir import realisations
 from vq_cortexm.transform.pipeline import select_pipeline
+from vq_cortexm.transform.rewriting import bindings_of
 
 NET = ["first", "second", "flat", "logits"]
 

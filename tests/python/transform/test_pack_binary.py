@@ -21,8 +21,8 @@ from vq_cortexm.transform import (
     PackBinary,
     RemoveConstantChannels,
 )
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.pipeline import layer_pipeline
+from vq_cortexm.transform.rewriting import bindings_of
 
 C = 32
 

@@ -15,7 +15,7 @@ from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend import from_onnx
 from vq_cortexm.reference import run_reference
 from vq_cortexm.transform import fold_pipeline
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 
 ROUNDINGS = ("single", "double", "float")
 SHAPE = (1, 4, 8, 8)

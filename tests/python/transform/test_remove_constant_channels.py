@@ -39,8 +39,8 @@ from vq_cortexm.op.slice import SliceAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.transform.channel_ranges import channel_ranges
-from vq_cortexm.transform.channels import bindings_of
 from vq_cortexm.transform.remove_constant_channels import RemoveConstantChannels
+from vq_cortexm.transform.rewriting import bindings_of
 
 
 def assert_ranges_sound(module: Any) -> None:

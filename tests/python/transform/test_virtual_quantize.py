@@ -23,7 +23,7 @@ from vq_cortexm.transform import (
     VirtualQuantize,
     VirtualQuantizeConfig,
 )
-from vq_cortexm.transform.channels import bindings_of
+from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.virtual_quantize import (
     CHANNEL_AXES,
     count_levels,
