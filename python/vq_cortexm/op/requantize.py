@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,8 @@ def _divide_float32(centred: Int64Array, attrs: RequantizeAttrs) -> Int64Array:
 class RequantizeAttrs:
     """[y_min, y_max] is the clamp in the output's integers: an activation, or y_dtype's range."""
 
+    OP: ClassVar[str] = "requantize"
+
     x_scale: float
     x_zero_point: int
     y_scale: float
@@ -77,8 +79,9 @@ class RequantizeAttrs:
     y_dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        op = "requantize"
-        check_scale(op, "x_scale", self.x_scale)
-        check_scale(op, "y_scale", self.y_scale)
-        check_zero_point(op, "x_zero_point", self.x_zero_point)
-        check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+        check_scale(self.OP, "x_scale", self.x_scale)
+        check_scale(self.OP, "y_scale", self.y_scale)
+        check_zero_point(self.OP, "x_zero_point", self.x_zero_point)
+        check_output(
+            self.OP, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max
+        )

@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from .quantization import check_output, check_scale, check_zero_point, dtype_range, to_output
+from .quantization import dtype_range, to_output
+from .requantize import RequantizeAttrs
 from .tables_tflite import absolute, hard_swish, leaky_relu, leaky_relu_xnnpack
 
 RealFunction = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -60,25 +61,12 @@ _TFLITE_TABLES = ("exp", "log", "gelu", "gelu_tanh")
 
 
 @dataclass(frozen=True)
-class TableAttrs:
+class TableAttrs(RequantizeAttrs):
     """From x's quantization to y's; [y_min, y_max] is the clamp in y's integers."""
 
-    x_scale: float
-    x_zero_point: int
-    y_scale: float
-    y_zero_point: int
-    y_min: int
-    y_max: int
-    rounding: str = "single"
-    x_dtype: str = "int8"
-    y_dtype: str = "int8"
+    OP: ClassVar[str] = "lookup"
 
-    def __post_init__(self) -> None:
-        op = "lookup"
-        check_scale(op, "x_scale", self.x_scale)
-        check_scale(op, "y_scale", self.y_scale)
-        check_zero_point(op, "x_zero_point", self.x_zero_point)
-        check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+    x_dtype: str = "int8"
 
 
 def table(function: RealFunction, attrs: TableAttrs) -> npt.NDArray[Any]:
