@@ -6,7 +6,9 @@ operators on constants make the floats again, which every reader folds:
     int8 steps      Cast ─ Mul(scale) ─► Quant
     bits, 8 a byte  BitShift(0 … 7) ─ Mod 2 ─ Cast ─ Mul 2 ─ Sub 1 ─ Slice ─ Reshape ─► BipolarQuant
 
-What else depends on constants alone is computed, and tensors get short names.
+A batch norm is a factor and a term for each channel; its means and variances are zeros and ones,
+made by ConstantOfShape. What else depends on constants alone is computed, and tensors get short
+names.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ _SMALLEST = 256
 
 
 def compact_weights(proto: Any) -> None:
-    """Rewrites an `onnx.ModelProto` in place; no value of any tensor behind a quantizer changes."""
+    """Rewrites an `onnx.ModelProto` in place: no quantized constant changes, and of a batch norm
+    only what rounding its factors and terms to float32 changes."""
     _fold(proto.graph)
+    _merge_batch_norms(proto.graph)
     _Compactor(proto.graph).run()
     _rename(proto.graph)
 
@@ -44,9 +48,39 @@ def _fold(graph: Any) -> None:
         known = {name: constants[name] for name in names}
         (value,) = ReferenceEvaluator(node).run(None, known)
         constants[node.output[0]] = np.asarray(value)
-    read = {name for node in kept for name in node.input}
+    _replace(graph, kept, constants)
+
+
+def _merge_batch_norms(graph: Any) -> None:
+    """Means and variances go into factors and terms."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    made: dict[str, NDArray[Any]] = {}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            factor, term, mean, variance = (
+                constants[name].astype(np.float64) for name in node.input[1:]
+            )
+            factor = factor / np.sqrt(variance + attributes(node).get("epsilon", 1e-5))
+            merged = {"factor": factor, "term": term - mean * factor}
+            merged = {f"{node.output[0]}.{k}": v.astype(np.float32) for k, v in merged.items()}
+            shape = f"{factor.size}.shape"
+            same = {f"{factor.size}.zeros": 0.0, f"{factor.size}.ones": 1.0}
+            for name, number in same.items() if shape not in made else ():
+                value = numpy_helper.from_array(np.array([number], np.float32))
+                nodes.append(helper.make_node("ConstantOfShape", [shape], [name], value=value))
+            made |= {**merged, shape: np.array(factor.shape)}
+            inputs = [node.input[0], *merged, *same]
+            node = helper.make_node(node.op_type, inputs, node.output, epsilon=0.0)
+        nodes.append(node)
+    _replace(graph, nodes, {**constants, **made})
+
+
+def _replace(graph: Any, nodes: list[Any], constants: dict[str, NDArray[Any]]) -> None:
+    """The nodes, and those constants that they read."""
+    read = {name for node in nodes for name in node.input}
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(kept)
+    graph.node.extend(nodes)
     used = {name: value for name, value in constants.items() if name in read}
     graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in used.items())
 

@@ -73,3 +73,23 @@ def test_what_depends_on_constants_is_computed() -> None:
     assert [node.op_type for node in proto.graph.node] == ["Quant", "Pad", "Relu", "Quant"]
     assert [value.name for value in proto.graph.input] == ["x"]
     onnx.checker.check_model(proto, full_check=False)
+
+
+def test_batch_norms_are_factors_and_terms() -> None:
+    """Two of them, whose variances are one tensor."""
+    rng = np.random.default_rng(3)
+    graph = QonnxNet((1, 5, 6, 6), 5)
+    shared = graph.constant(rng.uniform(0.5, 2, 5).astype(np.float32))
+    y = "x"
+    for _ in range(2):
+        others = [graph.constant(rng.normal(size=5).astype(np.float32)) for _ in range(3)]
+        y = graph.node("BatchNormalization", [y, *others, shared], epsilon=1e-3)
+    proto = graph.model(y)
+    x = rng.normal(size=(1, 5, 6, 6)).astype(np.float32)
+    wanted = ReferenceEvaluator(proto).run(None, {"x": x})
+    compact_weights(proto)
+    onnx.checker.check_model(proto)
+    np.testing.assert_allclose(ReferenceEvaluator(proto).run(None, {"x": x}), wanted, rtol=1e-5)
+    names = [node.op_type for node in proto.graph.node]
+    assert names == ["ConstantOfShape"] * 2 + ["BatchNormalization"] * 2
+    assert sorted(tuple(tensor.dims) for tensor in proto.graph.initializer) == [(1,)] + [(5,)] * 4
