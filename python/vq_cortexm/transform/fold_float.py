@@ -32,8 +32,15 @@ from ..op.registry import make_call
 from ..op.reshape import ReshapeAttrs
 from ..op.rounding import Rounding
 from .float_loops import emit_float
-from .fold_qdq import ACTIVATIONS, QdqFolder, fold_by, intersect
-from .qdq_context import QuantParams, activation_range, read_quant_params, read_scales
+from .fold_qdq import QdqFolder, fold_by
+from .qdq_context import (
+    ACTIVATIONS,
+    QuantParams,
+    activation_range,
+    intersect,
+    read_quant_params,
+    read_scales,
+)
 
 _RESHAPES = {"relax.expand_dims", "relax.flatten", "relax.reshape", "relax.squeeze"}
 

@@ -34,12 +34,15 @@ from ..op.quantization import ACTIVATION_DTYPES, quantize_bound
 from ..op.registry import evaluate
 from ..op.rounding import Rounding
 from .check_sizes import check_sizes
+from .qdq_borders import describe, params_of_integers, params_of_output, quantization_of
 from .qdq_context import (
+    ACTIVATIONS,
+    FLOAT_HINT,
     SOURCE,
     LayerContext,
     QuantParams,
     activation_range,
-    number,
+    intersect,
     read_quant_params,
 )
 from .qdq_int16 import with_int16_rounding
@@ -48,12 +51,6 @@ from .qdq_moves import MOVES, rescaled
 from .qdq_products import PRODUCT_RULES
 from .qdq_rules import QDQ_RULES
 from .split_slices import without_splits
-
-ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
-
-
-FLOAT_HINT = "quantize it, or --allow-float computes it in float32"
-"""What messages say of a layer without integer form."""
 
 
 @tvm.transform.module_pass(opt_level=0, name="vq.FoldQDQ")
@@ -110,8 +107,8 @@ class QdqFolder:
             tensors = [tensor for tensor, _ in outputs]
             finish(tensors[0] if len(tensors) == 1 else relax.Tuple(tensors))
         folded = self.builder.get()["main"].with_attrs(kept_attrs(function))
-        inputs = [self._describe(self.params.get(p)) for p in function.params]
-        described = {"inputs": inputs, "outputs": [self._describe(q) for _, q in outputs]}
+        inputs = [describe(self.params.get(p)) for p in function.params]
+        described = {"inputs": inputs, "outputs": [describe(q) for _, q in outputs]}
         for side, given in kept_attrs(function).get("vq.quantization", {}).items():
             ends = zip(described[side], given, strict=True)
             described[side] = [found or dict(said) for found, said in ends]
@@ -167,31 +164,16 @@ class QdqFolder:
         """The folded function's parameter: integers, where the model quantizes a float one."""
         if dtype_of(parameter) != "float32":
             self.integers[parameter] = parameter
-            for _, call in bindings:
-                if op_name(call) == "relax.dequantize" and self._moved_from(call, parameter):
-                    self.params[parameter] = read_quant_params(call, str(parameter))
+            params = params_of_integers(self, parameter, bindings)
+            if params is not None:
+                self.params[parameter] = params
             return parameter
-        users = [b for b in bindings if any(a.same_as(parameter) for a in _arguments(b[1]))]
-        if not users or any(op_name(value) != "relax.quantize" for _, value in users):
-            raise ModelError(
-                f"input {parameter.name!r} is float and not quantized first; {FLOAT_HINT}"
-            )
-        params = read_quant_params(users[0][1], parameter.name)
-        for _, value in users:
-            if read_quant_params(value, parameter.name) != params:
-                raise ModelError(f"input {parameter.name!r} is quantized in two ways")
+        params, integers = quantization_of(parameter, bindings)
         folded = relax.Var(parameter.name, tensor_type(shape_of(parameter), params.dtype))
-        for var, _ in users:
+        for var in integers:
             self.integers[var] = folded
         self.params[parameter] = params
         return folded
-
-    def _moved_from(self, dequantize: Expr, parameter: Expr) -> bool:
-        """Whether what is dequantized is the parameter, through operators that only move it."""
-        source = dequantize.args[0]
-        while op_name(self.resolve(source)) in MOVES:
-            source = self.resolve(source).args[0]
-        return bool(self.resolve(source).same_as(parameter))
 
     def _fold_binding(self, var: Expr, value: Expr) -> None:
         name = op_name(value)
@@ -226,11 +208,9 @@ class QdqFolder:
             raise ModelError(f"layer {label}: quantizes a constant; fold it in the model")
         name = op_name(source)
         if name not in QDQ_RULES:
-            supported = sorted(n.removeprefix("relax.") for n in (*QDQ_RULES, *MOVES))
             raise ModelError(
-                f"layer {label}: {name.removeprefix('relax.') or source} is not supported; "
-                f"supported: {', '.join(supported)}; "
-                f"{FLOAT_HINT}"
+                f"layer {label}: {name.removeprefix('relax.') or source} is not supported "
+                f"(docs/operators.md lists what is); {FLOAT_HINT}"
             )
         if name == "relax.dequantize" and all(
             op_name(move) != "relax.nn.pad" for move, *_ in moves
@@ -289,38 +269,11 @@ class QdqFolder:
         """An output's integers, and what they mean where that is known."""
         call = self.resolve(expr)
         if expr in self.integers:
-            return self.integers[expr], self._params_of(expr)
+            return self.integers[expr], params_of_output(self, expr, self.params)
         if op_name(call) == "relax.dequantize":
             return self.integer(call.args[0]), read_quant_params(call, "the output")
         for var, value in self.bound.items():
             if value.same_as(call) and var in self.integers:
-                return self.integers[var], self._params_of(var)
+                return self.integers[var], params_of_output(self, var, self.params)
         what = op_name(call).removeprefix("relax.") or "float"
         raise ModelError(f"the model's output is computed by {what} in float; {FLOAT_HINT}")
-
-    def _params_of(self, var: Expr) -> QuantParams | None:
-        call = self.resolve(var)
-        if op_name(call) == "relax.quantize":
-            return read_quant_params(call, "the output")
-        if op_name(call) in MOVES:
-            return self._params_of(call.args[0])
-        return self.params.get(var)
-
-    @staticmethod
-    def _describe(params: QuantParams | None) -> dict[str, Any]:
-        if params is None:
-            return {}
-        return {"scale": float(params.scale), "zero_point": params.zero_point}
-
-
-def _arguments(value: Expr) -> list[Expr]:
-    return list(value.args) if isinstance(value, relax.Call) else []
-
-
-def intersect(call: Expr, low: float, high: float) -> tuple[float, float]:
-    """The real bounds low and high within those of an activation."""
-    if op_name(call) == "relax.clip":
-        bounds = [number(a) for a in call.args[1:3]]
-    else:
-        bounds = [0.0, 6.0 if op_name(call) == "relax.nn.relu6" else float("inf")]
-    return max(low, bounds[0]), min(high, bounds[1])

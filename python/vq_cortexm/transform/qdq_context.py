@@ -17,6 +17,11 @@ from ..op.rounding import Rounding
 SOURCE = "vq.source"
 """The attribute of `main` that says which kind of file it comes from: "tflite" or nothing."""
 
+ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
+
+FLOAT_HINT = "quantize it, or --allow-float computes it in float32"
+"""What messages say of a layer without integer form."""
+
 
 @dataclass(frozen=True)
 class QuantParams:
@@ -57,6 +62,15 @@ def activation_range(
         for real, limit in bounds
     )
     return y_min, y_max
+
+
+def intersect(call: Expr, low: float, high: float) -> tuple[float, float]:
+    """The real bounds low and high within those of an activation."""
+    if op_name(call) == "relax.clip":
+        bounds = [number(a) for a in call.args[1:3]]
+    else:
+        bounds = [0.0, 6.0 if op_name(call) == "relax.nn.relu6" else float("inf")]
+    return max(low, bounds[0]), min(high, bounds[1])
 
 
 def read_scales(call: Expr, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
