@@ -97,7 +97,7 @@ def test_in_the_emulator(name: str, board: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(200, 300))
+@pytest.mark.parametrize("seed", range(200, 250))
 @pytest.mark.parametrize("name", NAMES)
 def test_many(name: str, seed: int) -> None:
     check(name, seed, ("host", *BOARDS)[seed % 4])

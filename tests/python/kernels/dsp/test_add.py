@@ -64,7 +64,7 @@ def test_in_the_emulator(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 200))
+@pytest.mark.parametrize("seed", range(100, 150))
 def test_many(seed: int) -> None:
     check(seed, "mps2-an386" if seed // 8 % 2 else "host")
 

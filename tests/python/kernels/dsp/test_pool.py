@@ -101,7 +101,7 @@ def test_in_the_emulator(family: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 200))
+@pytest.mark.parametrize("seed", range(100, 150))
 @pytest.mark.parametrize("family", DRAWN)
 def test_many(family: str, seed: int) -> None:
     check(family, seed, "mps2-an386" if seed // 2 % 2 else "host")
