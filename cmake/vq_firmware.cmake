@@ -1,15 +1,19 @@
 # vq_add_firmware(TARGET MODEL_DIR BOARD APP_SOURCE)
 #
-# Adds the firmware image TARGET of the generated model in MODEL_DIR for BOARD, the name of a preset
-# in boards/. APP_SOURCE is the model's vq_app.c. Images have no time stamps and no paths in them:
-# the same sources give the same bytes, wherever they are built. A project has one model.
+# Adds the firmware image TARGET of the generated model in MODEL_DIR for BOARD, the name of a folder
+# in runtime/boards. APP_SOURCE is the model's vq_app.c. Images have no time stamps and no paths in
+# them: the same sources give the same bytes, wherever they are built. A project has one model.
 
 set(VQ_OPTIMIZE -O2 CACHE STRING "Optimization flags of firmware images")
+set(VQ_HARNESS semihosting CACHE STRING
+    "What drives the model: semihosting (an emulator or debugger) or rpc (the link)")
+set(VQ_BAUD 115200 CACHE STRING "Speed of the link's UART, in bits per second")
+option(VQ_PROFILE "Counts the cycles of each layer (rpc)" OFF)
 
 function(vq_add_firmware TARGET MODEL_DIR BOARD APP_SOURCE)
-    set(here ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
-    cmake_path(SET runtime NORMALIZE ${here}/../runtime)
-    include(${here}/boards/${BOARD}.cmake)
+    cmake_path(SET runtime NORMALIZE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../runtime)
+    set(VQ_BOARD_PAYLOAD 1024)
+    include(${runtime}/boards/${BOARD}/board.cmake)
 
     set(flags
         ${VQ_BOARD_CFLAGS}
@@ -24,16 +28,41 @@ function(vq_add_firmware TARGET MODEL_DIR BOARD APP_SOURCE)
     add_subdirectory(${MODEL_DIR} model)
     target_compile_options(vq_model PRIVATE ${flags})
 
-    set(sources bench.c console.c fault.c main.c semihost.c startup_cortexm.c)
-    list(TRANSFORM sources PREPEND ${runtime}/firmware/)
-    set(script ${runtime}/firmware/cortexm.ld)
+    # What has no memories of its own is no bare core.
+    if(VQ_BOARD_MEMORY)
+        set(core_sources firmware/stack_guard.c firmware/startup_cortexm.c)
+        set(link_core_sources rpc/cycles.c rpc/restart.c)
+    endif()
+    if(VQ_HARNESS STREQUAL rpc)
+        set(sources rpc/frames.c rpc/layers.c rpc/main.c rpc/server.c ${link_core_sources}
+                    ${VQ_BOARD_SOURCES})
+        set(definitions VQ_RPC VQ_RPC_PAYLOAD=${VQ_BOARD_PAYLOAD} VQ_BAUD=${VQ_BAUD}
+                        ${VQ_BOARD_DEFINITIONS})
+        if(VQ_PROFILE)
+            target_compile_definitions(vq_model PRIVATE VQ_PROFILE)
+        endif()
+    else()
+        set(sources firmware/console.c firmware/fault.c firmware/main.c firmware/semihost.c)
+        set(definitions "")
+    endif()
+    list(APPEND sources firmware/bench.c ${core_sources})
+    list(TRANSFORM sources PREPEND ${runtime}/)
 
     add_executable(${TARGET} ${sources} ${APP_SOURCE})
-    set_target_properties(${TARGET} PROPERTIES C_STANDARD 11 LINK_DEPENDS ${script})
+    set_target_properties(${TARGET} PROPERTIES C_STANDARD 11)
     target_include_directories(${TARGET} PRIVATE ${runtime}/include)
+    target_compile_definitions(${TARGET} PRIVATE ${definitions})
     target_compile_options(${TARGET} PRIVATE ${flags} -Wall -Wextra)
     target_link_libraries(${TARGET} PRIVATE vq_model)
+    if(VQ_BOARD_MEMORY)
+        vq_link_bare_core(${TARGET} ${runtime}/firmware/cortexm.ld)
+    endif()
+endfunction()
+
+# In the scope of a board's preset.
+function(vq_link_bare_core TARGET SCRIPT)
     list(TRANSFORM VQ_BOARD_MEMORY PREPEND -Wl,--defsym=)
+    set_target_properties(${TARGET} PROPERTIES LINK_DEPENDS ${SCRIPT})
     target_link_options(
         ${TARGET}
         PRIVATE
@@ -44,5 +73,5 @@ function(vq_add_firmware TARGET MODEL_DIR BOARD APP_SOURCE)
         # the script's MEMORY needs these before the script itself
         ${VQ_BOARD_MEMORY}
         -T
-        ${script})
+        ${SCRIPT})
 endfunction()

@@ -36,6 +36,17 @@ arm_gcc_finds_newlib() {
         [ -e "$(arm-none-eabi-gcc -print-file-name=libc.a)" ]
 }
 
+# Only tests need it, to fuzz the firmware's side of the link.
+clang_finds_fuzzer() {
+    have clang && compgen -G "$(clang -print-runtime-dir)/libclang_rt.fuzzer*" >/dev/null
+}
+
+# Only tests need one, for the pages of reports. Where the system's is no Debian package (Ubuntu's is
+# a snap), install_browser has Playwright's own.
+finds_browser() { have chromium || have google-chrome; }
+
+packages_browser() { grep -qs '^ID=debian' /etc/os-release; }
+
 gcc_finds_libc() { echo '#include <string.h>' | gcc -E -x c - >/dev/null 2>&1; }
 
 # The Debian packages that are missing, one a line.
@@ -47,6 +58,9 @@ missing_packages() {
     have cmake || echo cmake
     have ninja || echo ninja-build
     gcc_finds_libc || printf '%s\n' gcc libc6-dev
+    finds_browser || ! packages_browser || echo chromium
+    have cppcheck || echo cppcheck
+    clang_finds_fuzzer || printf '%s\n' clang libclang-rt-dev
     python=$(find_python)
     if [ -n "$python" ]; then
         "$python" -c 'import ensurepip, venv' 2>/dev/null ||
@@ -105,9 +119,16 @@ install_package() {
     [ -x .venv/bin/python ] && [[ $(head -1 .venv/bin/pip) == "#!$PWD/"* ]] ||
         "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --editable '.[bench,test,train]'
+        --editable '.[bench,docs,test,train]'
     echo "$state" >.venv/installed
+}
+
+install_browser() {
+    finds_browser || compgen -G "$HOME/.cache/ms-playwright/chromium*" >/dev/null ||
+        .venv/bin/python -m playwright install chromium >&2 ||
+        echo "setup: no browser: the tests of reports need chromium or google-chrome" >&2
 }
 
 install_system_tools
 install_package
+install_browser

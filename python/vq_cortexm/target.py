@@ -1,4 +1,4 @@
-"""Every fact about cores and boards: ISA features, memories, emulation, TVM target tags.
+"""Every fact about cores and boards: ISA features, memories, clocks, emulation, debug probes.
 
 TVM's own target object carries only what its registry knows (kind, mcpu, keys); everything else is
 looked up here by name.
@@ -14,7 +14,8 @@ from .errors import UsageError
 
 KIBI = 1024
 
-Emulation = Literal["qemu", "host"]
+Emulation = Literal["qemu", "host", "none"]
+"""What plays a board here: QEMU, this computer itself, or nothing: there only is the hardware."""
 Isa = Literal["dsp", "thumb2", "thumb"]
 """Instructions that kernels use: those of Armv7E-M (SMLAD, SXTB16, SMMLA), of Armv7-M (Thumb-2 with
 MLA, SMULL, SSAT) or of Armv6-M. Each has all of the next."""
@@ -45,6 +46,15 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """How the two programs that flash a part through its debug probe call it."""
+
+    pyocd_target: str
+    openocd_files: tuple[str, ...]
+    """Of OpenOCD's scripts: the probe's, then the part's."""
+
+
+@dataclass(frozen=True)
 class Board:
     """A part with its core and memories, and how a program gets onto it."""
 
@@ -56,6 +66,10 @@ class Board:
     machine: str = ""
     """QEMU's machine name."""
     description: str = ""
+    clock_hz: int | None = None
+    """Of the core, as its port sets it up and QEMU has it; None for the host."""
+    data_cache_bytes: int = 0
+    probe: Probe | None = None
     stack_bytes: int = 4 * KIBI
     """Reserved at the top of RAM; the linker script and the RAM budget both count it."""
     picojoules_per_cycle: float | None = None
@@ -99,6 +113,7 @@ _MPS2_FLASH = Memory(0x0000_0000, 4096 * KIBI)
 _MPS2_RAM = Memory(0x2000_0000, 4096 * KIBI)
 _STM32_FLASH = 0x0800_0000
 """Also seen at 0, from where the core boots."""
+_ST_LINK = "interface/stlink.cfg"
 
 BOARDS: dict[str, Board] = {
     board.name: board
@@ -111,6 +126,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="microbit",
             description="BBC micro:bit, Nordic nRF51822 with a Cortex-M0",
+            clock_hz=16_000_000,
             stack_bytes=2 * KIBI,
             # 4.4 mA at 16 MHz and 3 V
             picojoules_per_cycle=825.0,
@@ -123,6 +139,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="stm32vldiscovery",
             description="STM32VLDISCOVERY, STM32F100RB with a Cortex-M3",
+            clock_hz=24_000_000,
             stack_bytes=2 * KIBI,
         ),
         Board(
@@ -133,6 +150,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an386",
             description="Arm MPS2 FPGA board, Cortex-M4F image AN386",
+            clock_hz=25_000_000,
         ),
         Board(
             "mps2-an385",
@@ -142,6 +160,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an385",
             description="Arm MPS2 FPGA board, Cortex-M3 image AN385",
+            clock_hz=25_000_000,
         ),
         Board(
             "netduinoplus2",
@@ -152,6 +171,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="netduinoplus2",
             description="Netduino Plus 2, STM32F405RG with a Cortex-M4F",
+            clock_hz=168_000_000,
             # 40 mA at 168 MHz and 3.3 V, peripherals off
             picojoules_per_cycle=786.0,
         ),
@@ -163,6 +183,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an500",
             description="Arm MPS2 FPGA board, Cortex-M7 image AN500",
+            clock_hz=25_000_000,
         ),
         Board(
             "mps2-an505",
@@ -173,6 +194,7 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps2-an505",
             description="Arm MPS2 FPGA board, Cortex-M33 image AN505",
+            clock_hz=20_000_000,
         ),
         Board(
             "mps3-an547",
@@ -183,6 +205,54 @@ BOARDS: dict[str, Board] = {
             emulation="qemu",
             machine="mps3-an547",
             description="Arm MPS3 FPGA board, Cortex-M55 image AN547 (Corstone-300)",
+            clock_hz=32_000_000,
+        ),
+        Board(
+            "nucleo-l4r5zi",
+            _M4F,
+            Memory(_STM32_FLASH, 2048 * KIBI),
+            # SRAM1, SRAM2 at its second address, SRAM3: one after the other
+            Memory(0x2000_0000, 640 * KIBI),
+            emulation="none",
+            description="NUCLEO-L4R5ZI, STM32L4R5ZI with a Cortex-M4F",
+            clock_hz=120_000_000,
+            probe=Probe("stm32l4r5zitx", (_ST_LINK, "target/stm32l4x.cfg")),
+        ),
+        Board(
+            "nucleo-f746zg",
+            _M7F,
+            Memory(_STM32_FLASH, 1024 * KIBI),
+            # DTCM of 64 KB, SRAM1, SRAM2: one after the other
+            Memory(0x2000_0000, 320 * KIBI),
+            emulation="none",
+            description="NUCLEO-F746ZG, STM32F746ZG with a Cortex-M7",
+            clock_hz=216_000_000,
+            data_cache_bytes=4 * KIBI,
+            probe=Probe("stm32f746zgtx", (_ST_LINK, "target/stm32f7x.cfg")),
+        ),
+        Board(
+            "nucleo-h743zi",
+            _M7F,
+            Memory(_STM32_FLASH, 2048 * KIBI),
+            # the AXI SRAM, the largest block; DTCM and SRAM1 to SRAM4 are elsewhere
+            Memory(0x2400_0000, 512 * KIBI),
+            emulation="none",
+            description="NUCLEO-H743ZI or -H743ZI2, STM32H743ZI with a Cortex-M7",
+            clock_hz=400_000_000,  # 480 MHz is for revision V alone
+            data_cache_bytes=16 * KIBI,
+            probe=Probe("stm32h743zitx", (_ST_LINK, "target/stm32h7x.cfg")),
+        ),
+        Board(
+            "stm32f4-discovery",
+            _M4F,
+            Memory(_STM32_FLASH, 1024 * KIBI),
+            # the other 64 KB, CCM, are not next to these
+            Memory(0x2000_0000, 128 * KIBI),
+            emulation="none",
+            description="STM32F4-Discovery, STM32F407VG with a Cortex-M4F",
+            clock_hz=168_000_000,
+            probe=Probe("stm32f407vgtx", (_ST_LINK, "target/stm32f4x.cfg")),
+            picojoules_per_cycle=786.0,  # netduinoplus2's data sheet has both parts
         ),
         Board(
             "host",
@@ -206,6 +276,17 @@ def board_by_name(name: str) -> Board:
     raise UsageError(_unknown("board", name, BOARDS))
 
 
+def check_runs_here(board: Board) -> None:
+    """UsageError, with boards of the same core that are emulated, for one that only is hardware."""
+    if board.emulation == "none":
+        known = [b.name for b in BOARDS.values() if b.core == board.core and b.machine]
+        raise UsageError(
+            f"board {board.name!r} is hardware and not emulated: `compile --board {board.name}` "
+            "makes its firmware.elf, `run --port` runs it there; "
+            f"emulated with a {board.core.name}: {', '.join(known)}"
+        )
+
+
 def core_by_name(name: str) -> Core:
     """The core called `name`, as in gcc's -mcpu; UsageError names the known ones otherwise."""
     if name in CORES:
@@ -217,61 +298,3 @@ def _unknown(what: str, name: str, known: dict[str, Core] | dict[str, Board]) ->
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"unknown {what} {name!r}; {hint}known: {', '.join(known)}"
-
-
-def core_of_target(target: object) -> Core:
-    """The core of a tag ("vq-cortexm", "vq-cortexm/cortex-m3", "vq-cortexm/mps2-an386"), of a text
-    of options as TVM took them ("vq-cortexm -mcpu=cortex-m7") or of a `tvm.target.Target` with our
-    key; UsageError for anything else."""
-    if isinstance(target, str) and len(target.split()) > 1:
-        return _core_of_options(target)
-    if isinstance(target, str):
-        prefix, slash, part = target.partition("/")
-        if prefix == DEFAULT_TARGET:
-            if not slash:
-                return CORES[DEFAULT_CORE]
-            return BOARDS[part].core if part in BOARDS else core_by_name(part)
-        raise UsageError(f"target {target!r} is not ours; {_target_tags()}")
-    keys = getattr(target, "keys", ())
-    if callable(keys) or DEFAULT_TARGET not in [str(key) for key in keys]:
-        raise UsageError(f"target {target} is not ours; {_target_tags()}")
-    attrs = getattr(target, "attrs", {})
-    return core_by_name(str(attrs.get("mcpu", DEFAULT_CORE)))
-
-
-def _core_of_options(text: str) -> Core:
-    """The core of a kind with options: ours, or kind c with our key."""
-    kind, *words = text.split()
-    options = {"-mcpu": "", "-board": "", "-keys": DEFAULT_TARGET if kind == DEFAULT_TARGET else ""}
-    for word in words:
-        name, equals, value = word.partition("=")
-        name = f"-{name.lstrip('-')}"
-        if name not in options or not (equals and value):
-            close = get_close_matches(name, options, n=1)
-            hint = f"did you mean {close[0]}=...? " if close else ""
-            known = ", ".join(f"{option}=..." for option in options)
-            raise UsageError(f"target {text!r}: unknown option {word!r}; {hint}known: {known}")
-        options[name] = value
-    if kind not in (DEFAULT_TARGET, "c") or DEFAULT_TARGET not in options["-keys"].split(","):
-        raise UsageError(f"target {text!r} is not ours; {_target_tags()}")
-    if options["-board"]:
-        core = board_by_name(options["-board"]).core
-        if options["-mcpu"] not in ("", core.name):
-            raise UsageError(f"target {text!r}: {options['-board']} has a {core.name}")
-        return core
-    return core_by_name(options["-mcpu"] or DEFAULT_CORE)
-
-
-def target_tags() -> dict[str, dict[str, object]]:
-    """TVM's target tags: kind `c` with the core's -mcpu and our key, by which it is known."""
-    cores = {DEFAULT_TARGET: CORES[DEFAULT_CORE]}
-    cores |= {f"{DEFAULT_TARGET}/{core.name}": core for core in CORES.values()}
-    cores |= {f"{DEFAULT_TARGET}/{board.name}": board.core for board in BOARDS.values()}
-    return {
-        tag: {"kind": "c", "keys": [DEFAULT_TARGET, "arm_cpu", "cpu"], "mcpu": core.name}
-        for tag, core in cores.items()
-    }
-
-
-def _target_tags() -> str:
-    return "known: " + ", ".join(target_tags())

@@ -3,6 +3,7 @@
 
 #include "console.h"
 #include "vq/semihost.h"
+#include "vq/stack.h"
 
 enum { STATUS_FAULT = 99 };
 
@@ -30,6 +31,11 @@ __attribute__((naked)) void vq_fault(void) {
 
 void vq_report_fault(uint32_t pc, uint32_t lr) {
     const int32_t error = vq_console_error();
+    if (vq_stack_has_overflowed()) {
+        /* what the core pushed, if it did, is no frame */
+        vq_put_text(error, "stack overflow\n");
+        vq_semihost_exit(STATUS_FAULT);
+    }
     vq_put_text(error, "fault pc=");
     vq_put_word(error, pc);
     vq_put_text(error, " lr=");

@@ -1,4 +1,5 @@
-/* Start-up of any Cortex-M: vectors, FPU, memory, stack paint. No interrupt is ever enabled. */
+/* Start-up of any Cortex-M: vectors, FPU, memory, stack paint and guard. No interrupt is ever
+ * enabled; SysTick's exception is, where it counts cycles. */
 #include <stdint.h>
 #include <string.h>
 
@@ -11,12 +12,13 @@ extern uint8_t __vq_zero_start[], __vq_zero_end[];
 
 int main(void);
 void vq_fault(void);
+void vq_tick(void);
 void vq_reset(void);
 _Noreturn void vq_start(void);
 
 /* The sixteen of the architecture; the first is the stack pointer. */
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-    (void (*)(void))__vq_stack_top, vq_reset, [2 ... 15] = vq_fault};
+    (void (*)(void))__vq_stack_top, vq_reset, [2 ... 14] = vq_fault, vq_tick};
 
 /* In assembly, for no frame may lie on the stack while it is painted. */
 __attribute__((naked)) void vq_reset(void) {
@@ -39,6 +41,7 @@ void vq_start(void) {
 #endif
     memcpy(__vq_load_start, __vq_load_source, (uint32_t)(__vq_load_end - __vq_load_start));
     memset(__vq_zero_start, 0, (uint32_t)(__vq_zero_end - __vq_zero_start));
+    vq_stack_guard();
     main();
     __builtin_unreachable();
 }

@@ -8,6 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..resources import resource_dir
 
+APP_SOURCE = "vq_app.c"
+
 
 @dataclass(frozen=True)
 class IoTensor:
@@ -23,7 +25,7 @@ class ModelIo:
 
     `model` is the C identifier in `<model>.h` and `tvmgen_<model>_run`. With `caller_io` there is
     no `tvmgen_<model>_map_io`: the caller brings the buffers. A model with two paths has as many
-    `thresholds`, any other none.
+    `thresholds`, any other none. `layers` are the steps of a run, those of both paths.
     """
 
     model: str
@@ -31,6 +33,7 @@ class ModelIo:
     outputs: tuple[IoTensor, ...]
     caller_io: bool = False
     thresholds: int = 0
+    layers: int = 0
 
     @property
     def input_bytes(self) -> int:
@@ -56,8 +59,11 @@ class AppSpec:
     sample: bytes
 
 
-def render_app(app: AppSpec) -> str:
-    """The text of `vq_app.c`; ValueError if the sample does not have the inputs' size."""
+def render_app(app: AppSpec, fingerprint: bytes) -> str:
+    """The text of `vq_app.c`; ValueError if the sample does not have the inputs' size.
+
+    `fingerprint` is the model's (`fingerprint_of_folder`).
+    """
     if len(app.sample) != app.io.input_bytes:
         raise ValueError(
             f"the sample of {app.io.model} has {len(app.sample)} bytes, "
@@ -74,5 +80,7 @@ def render_app(app: AppSpec) -> str:
         outputs=app.io.outputs,
         caller_io=app.io.caller_io,
         thresholds=app.io.thresholds,
+        layers=app.io.layers,
         sample=app.sample,
+        fingerprint=fingerprint,
     )

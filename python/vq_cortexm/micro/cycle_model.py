@@ -47,11 +47,12 @@ DEFAULT_TIMING = Timing()
 class LayerRecord:
     """What was executed from one entry of a layer function to the next one's, or to the end.
 
-    `cycles` is None where cycles are not modelled.
+    `cycles` is None where cycles are not modelled, `instructions` where a device counts no more
+    than its own cycles.
     """
 
     function: str
-    instructions: int
+    instructions: int | None
     cycles: int | None
 
 
@@ -73,10 +74,10 @@ class InferenceRecord:
 
     `layers` are in the order of execution: a function that was entered twice is there twice. What
     precedes the first entry of a layer counts to the totals only. `functions` are in the order of
-    their addresses, without those that did not run. `cycles` is None where cycles are not modelled.
+    their addresses, without those that did not run. `cycles` and `instructions` as in LayerRecord.
     """
 
-    instructions: int
+    instructions: int | None
     cycles: int | None
     layers: tuple[LayerRecord, ...]
     functions: tuple[FunctionRecord, ...]

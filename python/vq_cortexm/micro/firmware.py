@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from ..errors import BudgetError, UsageError
 from ..resources import resource_dir
-from ..target import Board
-from .app import AppSpec, render_app
+from ..target import BOARDS, Board
+from .app import APP_SOURCE, AppSpec, render_app
 from .cmake import BuildError, cmake_build
+from .fingerprint import fingerprint_of_folder
 from .toolchain import find_tool
+from .transport import DEFAULT_BAUD
+
+Harness = Literal["semihosting", "rpc"]
+"""What drives the model in a firmware: files of an emulator or debugger, or a host over the link
+(docs/protocol.md)."""
 
 PARTS = ("text", "rodata", "arena", "data")
 
@@ -53,21 +62,56 @@ class Firmware:
 
 
 def build_firmware(
-    model_dir: Path, board: Board, build_dir: Path, app: AppSpec, *, poison: bool = False
+    model_dir: Path,
+    board: Board,
+    build_dir: Path,
+    app: AppSpec,
+    *,
+    poison: bool = False,
+    harness: Harness = "semihosting",
+    profile: bool = False,
+    baud: int = DEFAULT_BAUD,
 ) -> Firmware:
     """Builds `build_dir/firmware.elf` from the generated model in `model_dir`.
 
-    With `poison` the model is a debug build that checks every layer's use of memory. BudgetError:
-    it does not fit the board's memories; BuildError: it does not compile or link; ToolError: no
-    compiler. `build_dir/build.log` is kept.
+    With `poison` the model is a debug build that checks every layer's use of memory. With `profile`
+    and the harness `rpc` it counts the cycles of each layer, where the core can; that takes some 20
+    cycles a layer; `baud` is the speed of its UART. BudgetError: it does not fit the board's
+    memories; BuildError: it does not compile or link; ToolError: no compiler. `build_dir/build.log`
+    is kept.
     """
     if board.emulation == "host":
         raise UsageError(f"board {board.name!r} takes no firmware; use build_host_library")
     find_tool("arm-none-eabi-gcc")
+    with overflow_explained(app.io.model, board):
+        build_dir = _build(model_dir, board, build_dir, app, poison, harness, profile, baud)
+    elf = build_dir / "firmware.elf"
+    return Firmware(elf, board, read_sizes(elf))
+
+
+def build_host_server(
+    model_dir: Path, build_dir: Path, app: AppSpec, *, profile: bool = False
+) -> Path:
+    """Builds the program `build_dir/firmware`: the generated model in `model_dir` behind the link,
+    which is its standard input and output, on this computer. BuildError, ToolError as above."""
+    return _build(model_dir, BOARDS["host"], build_dir, app, False, "rpc", profile) / "firmware"
+
+
+def _build(
+    model_dir: Path,
+    board: Board,
+    build_dir: Path,
+    app: AppSpec,
+    poison: bool,
+    harness: Harness,
+    profile: bool,
+    baud: int = DEFAULT_BAUD,
+) -> Path:
+    """Runs CMake; returns `build_dir` as an absolute path."""
     build_dir = build_dir.resolve()
     build_dir.mkdir(parents=True, exist_ok=True)
-    source = build_dir / "vq_app.c"
-    text = render_app(app)
+    source = build_dir / APP_SOURCE
+    text = render_app(app, fingerprint_of_folder(model_dir))
     if not source.exists() or source.read_text() != text:
         source.write_text(text)
     definitions = {
@@ -75,16 +119,14 @@ def build_firmware(
         "VQ_BOARD": board.name,
         "VQ_APP": str(source),
         "VQ_POISON": "ON" if poison else "OFF",
+        "VQ_HARNESS": harness,
+        "VQ_PROFILE": "ON" if profile else "OFF",
+        "VQ_BAUD": str(baud),
     }
-    try:
-        cmake_build(resource_dir("runtime") / "firmware", build_dir, definitions)
-    except BuildError as error:
-        overflow = re.search(r"region `(\w+)' overflowed by (\d+) bytes", str(error))
-        if overflow is None:
-            raise
-        raise BudgetError(_does_not_fit(app.io.model, board, *overflow.groups())) from error
-    elf = build_dir / "firmware.elf"
-    return Firmware(elf, board, read_sizes(elf))
+    if board.emulation == "host":
+        definitions["CMAKE_C_COMPILER"] = str(find_tool("cc"))
+    cmake_build(resource_dir("runtime") / "firmware", build_dir, definitions)
+    return build_dir
 
 
 def read_sizes(elf: Path) -> FirmwareSizes:
@@ -108,6 +150,18 @@ def read_sizes(elf: Path) -> FirmwareSizes:
     symbols.sort(key=lambda symbol: (symbol.address, symbol.name))
     size = {part: end - start for part, (start, end) in bounds.items()}
     return FirmwareSizes(**size, symbols=tuple(symbols))
+
+
+@contextmanager
+def overflow_explained(model: str, board: Board) -> Iterator[None]:
+    """Makes a BudgetError of a BuildError that tells of a memory which is too small."""
+    try:
+        yield
+    except BuildError as error:
+        overflow = re.search(r"region `(\w+)' overflowed by (\d+) bytes", str(error))
+        if overflow is None:
+            raise
+        raise BudgetError(_does_not_fit(model, board, *overflow.groups())) from error
 
 
 def _does_not_fit(model: str, board: Board, region: str, excess: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..target import Board
+from ..target import Board, check_runs_here
 from .app import AppSpec, ModelIo
 from .cycle_model import (
     DEFAULT_TIMING,
@@ -53,6 +53,7 @@ def run_on_board(
     step fails. `thresholds`, where there are any, are set first: all that the model has. After
     `instruction_limit` instructions in all the emulator fails with a DeviceError.
     """
+    check_runs_here(board)
     if board.emulation == "host":
         model = HostModel(build_host_library(model_dir, build_dir, poison=poison), app.io)
         model.set_thresholds(thresholds)

@@ -25,11 +25,19 @@ enum fake_command {
     FAKE_ENDLESS,
     FAKE_LARGE_FRAME,
     FAKE_STACK_OVERFLOW,
+    FAKE_RECURSION,
 };
 
 /* 0, or 7 on FAKE_ERROR. */
 int32_t tvmgen_fake_run(struct tvmgen_fake_inputs *inputs, struct tvmgen_fake_outputs *outputs);
 
 void tvmgen_fake_map_io(struct tvmgen_fake_inputs *inputs, struct tvmgen_fake_outputs *outputs);
+
+#define FAKE_THRESHOLDS 2
+
+/* 1 if the first threshold is above 0. */
+int32_t tvmgen_fake_path(void);
+int32_t tvmgen_fake_get_threshold(uint32_t index, int32_t *threshold);
+int32_t tvmgen_fake_set_threshold(uint32_t index, int32_t threshold);
 
 #endif

@@ -14,6 +14,11 @@ void fake_scale(const int8_t *values, int8_t bias, int8_t *result) {
     }
 }
 
+uint32_t fake_recurse(uint32_t depth) {
+    volatile uint32_t kept = depth;
+    return depth == 0 ? 0 : fake_recurse(depth + 1) + kept;
+}
+
 void fake_use_stack(uint32_t bytes) {
     volatile uint8_t frame[bytes];
     for (uint32_t i = 0; i < bytes; ++i) {

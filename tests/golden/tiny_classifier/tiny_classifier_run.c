@@ -5,6 +5,13 @@
 
 #include "tiny_classifier_layers.h"
 
+/* Who measures is told after each step that ran. */
+#if defined(VQ_PROFILE)
+void vq_step_done(uint32_t step);
+#else
+#define vq_step_done(step) ((void)0)
+#endif
+
 /* bytes      steps      tensor
  * 0..69         0..0        x
  * 0..29         0..1        conv
@@ -42,14 +49,17 @@ int32_t tvmgen_tiny_classifier_run(struct tvmgen_tiny_classifier_inputs *inputs,
         tvmgen_tiny_classifier_conv_w,
         (int8_t *)(arena + 0),
         (int16_t *)(void *)(arena + 72));
+    vq_step_done(0);
     /* dense1: dense, 210 MACs */
     tvmgen_tiny_classifier_dense1((int8_t *)(arena + 0),
         tvmgen_tiny_classifier_dense1_w,
         (int8_t *)(arena + 32));
+    vq_step_done(1);
     /* softmax1: softmax, 0 MACs */
     tvmgen_tiny_classifier_softmax1((int8_t *)(arena + 32),
         tvmgen_tiny_classifier_softmax1_exponentials,
         (int8_t *)(arena + 0));
+    vq_step_done(2);
 #endif
     if (outputs->output != (int8_t *)(arena + 0)) {
         memcpy(outputs->output, (int8_t *)(arena + 0), 7);

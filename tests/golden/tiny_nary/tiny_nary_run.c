@@ -5,6 +5,13 @@
 
 #include "tiny_nary_layers.h"
 
+/* Who measures is told after each step that ran. */
+#if defined(VQ_PROFILE)
+void vq_step_done(uint32_t step);
+#else
+#define vq_step_done(step) ((void)0)
+#endif
+
 /* bytes      steps      tensor
  * 0..538        0..1        spatial
  * 0..1469       1..2        pointwise
@@ -55,6 +62,7 @@ int32_t tvmgen_tiny_nary_run(struct tvmgen_tiny_nary_inputs *inputs,
         (int16_t *)(void *)(arena + 540),
         (int16_t *)(void *)(arena + 1884),
         (int32_t *)(void *)(arena + 2160));
+    vq_step_done(0);
     /* pointwise: conv2d, 16170 MACs */
     tvmgen_tiny_nary_pointwise((int8_t *)(arena + 0),
         tvmgen_tiny_nary_pointwise_raw,
@@ -63,6 +71,7 @@ int32_t tvmgen_tiny_nary_run(struct tvmgen_tiny_nary_inputs *inputs,
         (int8_t *)(arena + 0),
         (int32_t *)(void *)(arena + 2672),
         (int16_t *)(void *)(arena + 1472));
+    vq_step_done(1);
     /* depthwise: depthwise_conv2d, 4320 MACs */
     tvmgen_tiny_nary_depthwise((int8_t *)(arena + 0),
         tvmgen_tiny_nary_depthwise_own,
@@ -72,6 +81,7 @@ int32_t tvmgen_tiny_nary_run(struct tvmgen_tiny_nary_inputs *inputs,
         (int16_t *)(void *)(arena + 1472),
         (int32_t *)(void *)(arena + 2352),
         (int32_t *)(void *)(arena + 2192));
+    vq_step_done(2);
     /* connected: dense, 2880 MACs */
     tvmgen_tiny_nary_connected((int8_t *)(arena + 0),
         tvmgen_tiny_nary_connected_raw,
@@ -79,6 +89,7 @@ int32_t tvmgen_tiny_nary_run(struct tvmgen_tiny_nary_inputs *inputs,
         tvmgen_tiny_nary_connected_weights1,
         (int8_t *)(arena + 480),
         (int32_t *)(void *)(arena + 488));
+    vq_step_done(3);
 #endif
     if (outputs->output != (int8_t *)(arena + 480)) {
         memcpy(outputs->output, (int8_t *)(arena + 480), 6);

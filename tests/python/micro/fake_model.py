@@ -20,6 +20,7 @@ IO = ModelIo(
     "fake",
     inputs=(IoTensor("values", 15), IoTensor("command", 2)),
     outputs=(IoTensor("result", 15),),
+    layers=2,
 )
 
 
@@ -32,6 +33,7 @@ class Command(IntEnum):
     ENDLESS = 3
     LARGE_FRAME = 4
     STACK_OVERFLOW = 5
+    RECURSION = 6
 
 
 def sample(seed: int, command: Command = Command.NORMAL) -> bytes:

@@ -63,6 +63,15 @@ def test_stack_overflow(firmware: Firmware) -> None:
         run_one(firmware, sample(3, Command.STACK_OVERFLOW))
 
 
+def test_recursion_is_stopped_at_the_end_of_the_stack(firmware: Firmware) -> None:
+    """Where the core can watch; else at the end of all RAM, with whatever is said then."""
+    guarded = firmware.board.core.name != "cortex-m0"
+    said = r"stack overflow \(after 1 inferences\)" if guarded else firmware.board.name
+    with pytest.raises(DeviceError, match=said):
+        samples = [sample(3), sample(4, Command.RECURSION)]
+        run_firmware(firmware.elf, firmware.board, samples, OUTPUT_BYTES)
+
+
 def test_a_fault_says_where(firmware: Firmware) -> None:
     cfsr = "00000000" if firmware.board.core.name == "cortex-m0" else "00010000"
     place = rf"fault pc=0x[0-9a-f]{{8}} lr=0x[0-9a-f]{{8}} cfsr=0x{cfsr}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import APP, IO, WEIGHTS, Command, replace, write_model
+from preset import check_preset, read_preset
 
 from vq_cortexm.errors import BudgetError, ToolError, UsageError
 from vq_cortexm.micro.app import AppSpec, render_app
@@ -19,6 +20,7 @@ from vq_cortexm.target import BOARDS, Board
 
 M4 = BOARDS["mps2-an386"]
 EMULATED = [board for board in BOARDS.values() if board.emulation == "qemu"]
+BARE = [board for board in BOARDS.values() if board.emulation != "host"]
 
 
 def test_sizes_are_the_models_alone(firmware: Firmware) -> None:
@@ -27,6 +29,7 @@ def test_sizes_are_the_models_alone(firmware: Firmware) -> None:
         "tvmgen_fake_map_io": "text",
         "tvmgen_fake_run": "text",
         "fake_scale": "text",
+        "fake_recurse": "text",
         "fake_use_stack": "text",
         "fake_weights": "rodata",
         "arena": "arena",
@@ -59,6 +62,15 @@ def test_same_sources_same_bytes(tmp_path: Path) -> None:
         images.append(build_firmware(model, M4, tmp_path / name / "build", APP).elf.read_bytes())
     assert images[0] == images[1]
     assert str(tmp_path).encode() not in images[0]
+
+
+def test_the_links_speed_is_built_in(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    fast, slow = (
+        build_firmware(model, M4, tmp_path / str(baud), APP, harness="rpc", baud=baud)
+        for baud in (115_200, 9600)
+    )
+    assert fast.elf.read_bytes() != slow.elf.read_bytes()
 
 
 def test_a_second_build_follows_the_sources(tmp_path: Path) -> None:
@@ -108,7 +120,7 @@ def test_no_firmware_for_the_host(tmp_path: Path) -> None:
 
 def test_sample_of_a_wrong_size() -> None:
     with pytest.raises(ValueError, match="the sample of fake has 3 bytes, its inputs 17"):
-        render_app(AppSpec(IO, bytes(3)))
+        render_app(AppSpec(IO, bytes(3)), bytes(8))
 
 
 def test_a_missing_tool(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,35 +144,39 @@ def test_the_telling_line_of_a_log() -> None:
     assert first_error("") == "the build said nothing"
 
 
-@pytest.mark.parametrize("board", EMULATED, ids=lambda board: board.name)
+@pytest.mark.parametrize("board", BARE, ids=lambda board: board.name)
 def test_presets_say_what_target_says(board: Board) -> None:
-    preset = (resource_dir("cmake") / "boards" / f"{board.name}.cmake").read_text()
-    cflags = re.search(r"set\(VQ_BOARD_CFLAGS ([^)]*)\)", preset)
-    assert cflags is not None
-    assert tuple(cflags.group(1).split()) == board.core.cflags
-    memory = {name: int(value, 16) for name, value in re.findall(r"(VQ_\w+)=(0x\w+)", preset)}
-    assert memory == {
-        "VQ_FLASH_ORIGIN": board.flash.origin,
-        "VQ_FLASH_BYTES": board.flash.size_bytes,
-        "VQ_RAM_ORIGIN": board.ram.origin,
-        "VQ_RAM_BYTES": board.ram.size_bytes,
-        "VQ_STACK_BYTES": board.stack_bytes,
-    }
+    check_preset(board, resource_dir("runtime"))
 
 
-@pytest.mark.parametrize("board", EMULATED, ids=lambda board: board.name)
-def test_runtime_compiles_without_warnings(board: Board, tmp_path: Path) -> None:
-    runtime = resource_dir("runtime")
-    (tmp_path / "vq_app.c").write_text(render_app(APP))
+def compile_strictly(board: Board, folder: Path, sources: list[Path], *options: str) -> None:
+    """The glue of the fake model, too. What it makes lies in `folder`."""
+    (folder / "vq_app.c").write_text(render_app(APP, bytes(8)))
     subprocess.run(
         [
             find_tool("arm-none-eabi-gcc"),
             *board.core.cflags,
             *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wundef", "-Werror"),
-            *(f"-I{runtime / 'include'}", f"-I{write_model(tmp_path / 'model')}", "-c"),
-            *sorted((runtime / "firmware").glob("*.c")),
-            tmp_path / "vq_app.c",
+            *(f"-I{resource_dir('runtime') / 'include'}", f"-I{write_model(folder / 'model')}"),
+            *options,
+            *("-c", folder / "vq_app.c", *sources),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
     )
+
+
+@pytest.mark.parametrize("board", EMULATED, ids=lambda board: board.name)
+def test_runtime_compiles_without_warnings(board: Board, tmp_path: Path) -> None:
+    compile_strictly(board, tmp_path, sorted((resource_dir("runtime") / "firmware").glob("*.c")))
+
+
+@pytest.mark.parametrize("board", BARE, ids=lambda board: board.name)
+def test_link_compiles_without_warnings(board: Board, tmp_path: Path) -> None:
+    runtime = resource_dir("runtime")
+    preset = read_preset(board.name, runtime)
+    sources = sorted((runtime / "rpc").glob("*.c"))
+    sources += [runtime / source for source in preset["VQ_BOARD_SOURCES"]]
+    definitions = ["VQ_RPC", "VQ_RPC_PAYLOAD=256", "VQ_BAUD=115200"]
+    definitions += preset.get("VQ_BOARD_DEFINITIONS", [])
+    compile_strictly(board, tmp_path, sources, *(f"-D{each}" for each in definitions))

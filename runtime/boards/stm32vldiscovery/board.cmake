@@ -6,3 +6,6 @@ set(VQ_BOARD_MEMORY
     VQ_RAM_ORIGIN=0x20000000
     VQ_RAM_BYTES=0x2000
     VQ_STACK_BYTES=0x800)
+# The link's largest payload in bytes; 1024 where a board does not say.
+set(VQ_BOARD_PAYLOAD 256)
+set(VQ_BOARD_SOURCES boards/stm32vldiscovery/board.c drivers/stm32_usart_v1.c)

@@ -6,3 +6,5 @@ set(VQ_BOARD_MEMORY
     VQ_RAM_ORIGIN=0x20000000
     VQ_RAM_BYTES=0x20000
     VQ_STACK_BYTES=0x1000)
+set(VQ_BOARD_SOURCES boards/netduinoplus2/board.c drivers/stm32_usart_v1.c
+                     drivers/stm32_gpio.c drivers/stm32f4_clock.c)
