@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..aot.library import function_symbols
 from ..compiled_model import CompiledModel
 from ..errors import UsageError
 from ..files import write_tar
+from ..function_sizes import inference_sizes, layer_sizes
 from ..target import DEFAULT_TARGET
 
 MAIN = "__tvm_main__"
@@ -79,29 +79,17 @@ class RelayLibrary(CompiledModel):
     def function_metadata(self) -> dict[str, FunctionInfo]:
         """The whole inference as `__tvm_main__`, and each generated function with its constants."""
         tag = f"{DEFAULT_TARGET}/{self.options.core.name}"
-        inputs_outputs = (*self.program.inputs, *self.program.outputs)
-        io_bytes = sum(tensor.size_bytes for tensor in inputs_outputs)
-        in_arena = io_bytes if self.options.io == "arena" else 0
-        bytes_of = {constant.name: constant.value.nbytes for constant in self.program.constants}
-        found = {
-            MAIN: FunctionInfo(
-                {tag: max(self.plan.arena_bytes - in_arena, 0)},
-                {tag: io_bytes},
-                {tag: sum(bytes_of.values())},
-            )
+        caller_io = self.options.io == "caller"
+        sizes = {
+            MAIN: inference_sizes(self.program, self.plan, caller_io=caller_io),
+            **layer_sizes(self.program, self.name),
         }
-        sizes = {storage.name: storage.size_bytes for storage in self.program.storages}
-        symbols = function_symbols(self.program, self.name)
-        for step in self.program.steps:
-            constants = sum(bytes_of[a.name] for a in step.arguments if a.is_constant)
-            scratch = sum(sizes[name] for name in step.scratch)
-            before = found.get(symbols[step.function], FunctionInfo({}, {}, {}))
-            found[symbols[step.function]] = FunctionInfo(
-                {tag: max(scratch, before.workspace_sizes.get(tag, 0))},
-                {tag: 0},
-                {tag: constants + before.constant_sizes.get(tag, 0)},
+        return {
+            name: FunctionInfo(
+                {tag: size.workspace_bytes}, {tag: size.io_bytes}, {tag: size.constants_bytes}
             )
-        return found
+            for name, size in sizes.items()
+        }
 
     def __iter__(self) -> Iterator[Any]:
         """As Relay's triple: what is known of the program, as JSON; the library; parameters."""

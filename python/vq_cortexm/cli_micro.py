@@ -1,0 +1,263 @@
+"""The verbs `micro create-project | build | flash | run`, as tvmc had them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .cli_options import FILE
+from .errors import UsageError
+from .files import write_arrays
+
+if TYPE_CHECKING:
+    from .micro.project import GeneratedProject
+    from .micro.timing import LayerTime
+
+_Command = Callable[..., Any]
+_DIRECTORY = click.argument("project_dir", type=FILE)
+_PLATFORM = click.argument("platform", required=False)
+
+
+@click.group()
+def micro() -> None:
+    """Projects that build a model's firmware, and the devices they run on."""
+
+
+def _project_options(method: str) -> Callable[[_Command], _Command]:
+    """`--project-option` and `--list-options`, which shows those of `method`."""
+
+    def decorate(command: _Command) -> _Command:
+        command = click.option(
+            "--project-option",
+            "project_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="may be repeated; --list-options shows them",
+        )(command)
+        show = click.option("--list-options", is_flag=True, help=f"to {method.replace('_', ' ')}")
+        return show(command)
+
+    return decorate
+
+
+@micro.command("create-project")
+@_DIRECTORY
+@click.argument("mlf", type=FILE)
+@_PLATFORM
+@click.option("-f", "--force", is_flag=True, help="replace a project that is there")
+@click.option("--template-dir", type=FILE, help="a template of your own, in place of PLATFORM")
+@_project_options("generate_project")
+def create_project(
+    project_dir: Path,
+    mlf: Path,
+    platform: str | None,
+    force: bool,
+    template_dir: Path | None,
+    project_options: tuple[str, ...],
+    list_options: bool,
+) -> None:
+    """Make a project of the Model Library Format tar MLF for a PLATFORM: qemu, board or host."""
+    from .micro.project import TemplateProject, get_microtvm_template_projects
+    from .micro.project_options import parse_options
+
+    # tvmc's third word where the template is one's own
+    if template_dir is not None and platform in (None, "template"):
+        folder = template_dir
+    elif template_dir is None and platform is not None:
+        folder = Path(get_microtvm_template_projects(platform))
+    else:
+        raise UsageError("which template? PLATFORM (qemu, board or host) or --template-dir works")
+    with TemplateProject.from_directory(folder) as template:
+        if list_options:
+            _print_options(template.info(), "generate_project")
+            return
+        options = parse_options(project_options)
+        if force and project_dir.exists():
+            _replace(
+                project_dir,
+                lambda to: template.generate_project_from_mlf(mlf, to, options).close(),
+            )
+        else:
+            template.generate_project_from_mlf(mlf, project_dir, options).close()
+    click.echo(project_dir)
+
+
+@micro.command()
+@_DIRECTORY
+@_PLATFORM
+@click.option("-f", "--force", is_flag=True, help="build everything again")
+@_project_options("build")
+def build(
+    project_dir: Path,
+    platform: str | None,
+    force: bool,
+    project_options: tuple[str, ...],
+    list_options: bool,
+) -> None:
+    """Build the firmware of a project."""
+    from .micro.project_files import BUILD_FOLDER
+
+    with _open(project_dir, platform, project_options) as project:
+        if list_options:
+            _print_options(project.info(), "build")
+            return
+        if force:
+            shutil.rmtree(project_dir / BUILD_FOLDER, ignore_errors=True)
+        project.build()
+    click.echo(project_dir / BUILD_FOLDER)
+
+
+@micro.command()
+@_DIRECTORY
+@_PLATFORM
+@_project_options("flash")
+def flash(
+    project_dir: Path,
+    platform: str | None,
+    project_options: tuple[str, ...],
+    list_options: bool,
+) -> None:
+    """Bring the firmware of a project onto its board."""
+    with _open(project_dir, platform, project_options) as project:
+        if list_options:
+            _print_options(project.info(), "flash")
+            return
+        project.flash()
+
+
+@micro.command()
+@_DIRECTORY
+@_PLATFORM
+@click.option("--inputs", type=FILE, help=".npz or .npy; one sample or many")
+@click.option("--outputs", type=FILE, help="write them to a .npz file")
+@click.option("--fill-mode", type=click.Choice(["random", "zeros", "ones"]), default="random")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--print-top", type=click.IntRange(1), help="the largest values of each output")
+@click.option("--print-time", is_flag=True, help="seconds of an inference, and what they are of")
+@click.option("--number", type=click.IntRange(1), default=10, help="of inferences, to time")
+@click.option("--repeat", type=click.IntRange(1), default=1, help="of these, to time")
+@click.option("--profile", is_flag=True, help="cycles layer by layer")
+@click.option("--check", is_flag=True, help="compare with the exact reference; status 1 if not")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+@_project_options("open_transport")
+def run(
+    project_dir: Path,
+    platform: str | None,
+    project_options: tuple[str, ...],
+    list_options: bool,
+    **options: Any,
+) -> None:
+    """Run a project's model on its device, which holds the firmware already."""
+    from .micro.run_project import run_project
+
+    outputs: Path | None = options.pop("outputs")
+    as_json, print_top = options.pop("as_json"), options.pop("print_top")
+    if outputs is not None and outputs.suffix != ".npz":
+        raise UsageError(f"--outputs {outputs}: an ending .npz works")
+    with _open(project_dir, platform, project_options) as project:
+        if list_options:
+            _print_options(project.info(), "open_transport")
+            return
+        result = run_project(project, **options)
+    if outputs is not None:
+        _write_outputs(outputs, result.output_names, result.outputs)
+    if as_json:
+        click.echo(json.dumps(result.describe()))
+    else:
+        _print_outputs(result.output_names, result.outputs[-1], print_top)
+        if result.times is not None:
+            click.echo(str(result.times))
+        if result.layers:
+            Console(width=None if Console().is_terminal else 140).print(_layer_table(result.layers))
+    if result.bit_exact is False:
+        raise SystemExit(1)
+
+
+micro.add_command(create_project, "create")
+
+
+def _open(
+    project_dir: Path, platform: str | None, project_options: Sequence[str]
+) -> GeneratedProject:
+    from .micro.project import GeneratedProject
+    from .micro.project_options import parse_options
+
+    project = GeneratedProject.from_directory(project_dir, parse_options(project_options))
+    actual = project.info()["platform_name"]
+    if platform not in (None, "template", actual):
+        project.close()
+        raise UsageError(f"{project_dir} is a project for the platform {actual}, not {platform}")
+    return project
+
+
+def _replace(project_dir: Path, generate: Callable[[Path], None]) -> None:
+    """Makes the new project beside the old one, which is there until the new one is whole."""
+    from .micro.project_api.client import SERVER_PYTHON_FILENAME
+
+    if not project_dir.is_dir() or (
+        any(project_dir.iterdir()) and not (project_dir / SERVER_PYTHON_FILENAME).exists()
+    ):
+        raise UsageError(f"{project_dir}: not a project; --force replaces projects only")
+    beside = project_dir.resolve().parent
+    with tempfile.TemporaryDirectory(prefix=".vq-project-", dir=beside) as folder:
+        generate(Path(folder) / "new")
+        os.replace(project_dir, Path(folder) / "old")
+        os.replace(Path(folder) / "new", project_dir)
+
+
+def _print_options(info: dict[str, Any], method: str) -> None:
+    table = Table("option", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    for heading in ("", "type", "default", "choices", "help"):
+        table.add_column(heading)
+    for option in info["project_options"]:
+        required = method in (option.get("required") or ())
+        if required or method in (option.get("optional") or ()):
+            default = "" if option.get("default") is None else str(option["default"])
+            choices = ", ".join(map(str, option.get("choices") or ()))
+            need = "required" if required else ""
+            said = (option.get("type", ""), default, choices, option.get("help", ""))
+            table.add_row(option["name"], need, *said)
+    Console(width=140).print(table)
+
+
+def _print_outputs(names: Sequence[str], outputs: Sequence[NDArray[Any]], top: int | None) -> None:
+    """Of one sample, each with its largest values, or all of them."""
+    for name, array in zip(names, outputs, strict=True):
+        flat = array.ravel()
+        click.echo(f"{name} {array.dtype}{list(array.shape)}")
+        if top is None:
+            click.echo(" ".join(map(str, flat.tolist())))
+            continue
+        for index in np.argsort(-flat.astype(np.float64), kind="stable")[:top]:
+            click.echo(f"{index:6} {flat[index]}")
+
+
+def _layer_table(layers: Sequence[LayerTime]) -> Table:
+    table = Table("layer", "operator", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    for heading in ("MACs", "instructions", "cycles"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        counts = (layer.macs, layer.instructions, layer.cycles)
+        table.add_row(layer.name, layer.op, *("-" if n is None else f"{n:,}" for n in counts))
+    return table
+
+
+def _write_outputs(
+    path: Path, names: Sequence[str], outputs: Sequence[Sequence[NDArray[Any]]]
+) -> None:
+    """By name; of several samples with one more axis in front."""
+    columns = [np.stack(column) for column in zip(*outputs, strict=True)]
+    arrays = [column[0] if len(column) == 1 else column for column in columns]
+    write_arrays(path, dict(zip(names, arrays, strict=True)))
