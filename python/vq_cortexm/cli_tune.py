@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from .cli_completion import MODEL
 from .cli_options import FILE, model_options
+from .cli_serve import farm_of, tracker_options
+from .errors import NoDeviceError
 
 if TYPE_CHECKING:
     from .tune.session import Progress as Kind
 
 
 @click.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=MODEL)
 @click.option("--db", required=True, type=FILE, help="file of results; there: goes on with it")
 @click.option("--trials", type=click.IntRange(1), default=2000, show_default=True)
 @click.option(
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--warm-start", type=FILE, help="another file of results, used as if measured here")
 @click.option("--jobs", type=click.IntRange(1), help="emulators at a time; default: one a core")
+@tracker_options
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @model_options
@@ -38,30 +42,42 @@ def tune(
     minimize: str,
     warm_start: Path | None,
     jobs: int | None,
+    tracker: str | None,
+    key: str | None,
     seed: int,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Measure how else the kernels of MODEL can be made; `--db` of other verbs takes the best.
 
-    `--minimize` takes cycles, flash, ram, or a weighted sum: "cycles+20*flash".
+    `--minimize` takes cycles, flash, ram, or a weighted sum: "cycles+20*flash". With `--tracker`
+    the servers of a farm measure, by default as many at a time as there are.
     """
     from .session import compile_model
+    from .target import board_by_name
     from .tune.database import load_database
+    from .tune.measure import as_jobs
     from .tune.objective import parse_objective
     from .tune.session import TuneOptions, tune_module
 
-    how = TuneOptions(trials, parse_objective(minimize), seed, jobs or os.cpu_count() or 1)
+    aim = parse_objective(minimize)
     options["board"] = options["board"] or "mps2-an386"
+    messages = Console(stderr=True)
+    farm = farm_of(tracker, key, board_by_name(options["board"]), messages)
+    at_a_time = jobs or (len(farm.servers()) if farm else os.cpu_count()) or 1
+    how = TuneOptions(trials, aim, seed, at_a_time)
     other = load_database(warm_start) if warm_start else None
     database = load_database(db, create=True)
     compiled, board = compile_model(model, **options)
     assert board is not None
     if other:
         database.take_over(other)
-    messages = Console(stderr=True)
-    with _Bars(messages) as bars:
-        kinds = tune_module(compiled.module, board, database, how, bars.show)
+    run = as_jobs(farm.run) if farm else None
+    try:
+        with _Bars(messages, hidden=as_json) as bars:
+            kinds = tune_module(compiled.module, board, database, how, bars.show, run)
+    except NoDeviceError as error:
+        raise NoDeviceError(f"{error}; another run goes on with what {db} has") from None
     if as_json:
         click.echo(json.dumps({"db": str(db), "layers": [_described(kind) for kind in kinds]}))
         return
@@ -72,13 +88,14 @@ def tune(
 class _Bars:
     """A bar for each kind of layer, with the best so far."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, hidden: bool) -> None:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(20),
             TextColumn("{task.fields[best]}"),
         )
-        self.progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        is_off = hidden or not console.is_terminal
+        self.progress = Progress(*columns, console=console, disable=is_off)
         self.bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> _Bars:

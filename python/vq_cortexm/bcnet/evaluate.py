@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..build import build_folded
 from ..compat import IRModule
 from ..errors import UsageError
+from ..micro.job import RunJob
 from ..op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE, PATHS
 from ..op.escalate import Confidence
 from ..samples import random_samples
@@ -24,7 +26,8 @@ from .sweep import PathCycles, Point, sweep
 
 @dataclass(frozen=True)
 class Costs:
-    """On a board; `cycles` are modelled ones of an inference, `accurate` is the worst case."""
+    """On a board; `cycles` are of an inference, modelled or counted by hardware; `accurate` is the
+    worst case."""
 
     cycles: PathCycles
     flash_bytes: int
@@ -57,18 +60,20 @@ class Evaluation:
     coopnet_points: tuple[Point, ...]
 
 
-def costs(module: IRModule, board: Board) -> Costs:
+def costs(module: IRModule, board: Board, elsewhere: RunJob | None = None) -> Costs:
     """Of a composed module by running both of its paths on an emulated board, or of a single net.
 
-    Raises UsageError for a board without a cycle model.
+    `elsewhere` runs them in this computer's place. UsageError: the board is emulated without a
+    cycle model.
     """
-    if not board.core.models_cycles:
+    if board.emulation != "none" and not board.core.models_cycles:
         raise UsageError(f"{board.name} has no cycle model; mps2-an386 has")
     compiled = build_folded(module, f"{DEFAULT_TARGET}/{board.core.name}", name="net")
     sample = list(random_samples(compiled.program.inputs, 1, seed=1))
     is_composed = policy_of(module) is not None
     forced = ([NEVER_ESCALATE], [ALWAYS_ESCALATE]) if is_composed else ([],)
-    runs = [compiled.run(sample, board, check=True, thresholds=each) for each in forced]
+    how: dict[str, Any] = {"check": True, "elsewhere": elsewhere}
+    runs = [compiled.run(sample, board, thresholds=each, **how) for each in forced]
     cycles = [float(run.cycles or 0) for run in runs]
     sizes = runs[0].flash["total"], runs[0].ram["total"]
     return Costs(PathCycles(cycles[0], cycles[-1]), *sizes)
@@ -80,31 +85,34 @@ def evaluate(
     labels: NDArray[Any],
     board: Board,
     plain: IRModule | None = None,
+    elsewhere: RunJob | None = None,
 ) -> Evaluation:
     """A composed module at its own thresholds on labelled samples x (N, ...), by its compiled code.
 
     `plain` is an 8-bit net that was trained alone: it is the reference then, and composed with the
     fast net without any combination it is CoopNet's scheme, at the threshold at which most nearly
-    as many samples escalate as in the module.
+    as many samples escalate as in the module. What runs on the board is run by `elsewhere`, where
+    that is given, in this computer's place.
     """
     answers = collect(module, x, labels)
-    both = costs(module, board)
+    cost = partial(costs, board=board, elsewhere=elsewhere)
+    both = cost(module)
     share = float(answers.escalated(answers.attrs.thresholds).mean())
     accurate = answers.accurate.argmax(axis=1) == labels
     fast, second = (single(module, name) for name in PATHS)
     models = [
-        _Model("fast net alone", answers.fast_right, 0.0, costs(fast, board)),
-        _Model("accurate net alone", accurate, 1.0, costs(second, board)),
+        _Model("fast net alone", answers.fast_right, 0.0, cost(fast)),
+        _Model("accurate net alone", accurate, 1.0, cost(second)),
     ]
     coop_points: list[Point] = []
     if plain is not None:
         coop = compose(fast, plain, Policy(cast(Confidence, answers.attrs.confidence)))
-        coop_answers, coop_costs = collect(coop, x, labels), costs(coop, board)
+        coop_answers, coop_costs = collect(coop, x, labels), cost(coop)
         coop_points = sweep(coop_answers, coop_costs.cycles)
         nearest = min(coop_points, key=lambda point: abs(point.escalated - share))
         alone, right = coop_answers.accurate_right, coop_answers.right(nearest.thresholds)
         models += [
-            _Model("plain net alone", alone, 1.0, costs(single(coop, "accurate"), board)),
+            _Model("plain net alone", alone, 1.0, cost(single(coop, "accurate"))),
             _Model("CoopNet", right, nearest.escalated, coop_costs),
         ]
     base = models[-2].right if plain is not None else accurate

@@ -7,8 +7,9 @@
 
 Of the schedule that a kernel has by itself a line says "own": true.
 
-T is a digest of the layer's facts (`task.describe`); C names this package's version and the C
-compiler's. A line that is cut off, since a run was interrupted, is left out.
+T is a digest of the layer's facts (`task.describe`); C names this package's version, the C
+compiler's, and the board where that is hardware (`session.measured_by`). A line that is cut off,
+since a run was interrupted, is left out.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ def figures(outcome: Outcome) -> tuple[float, ...]:
     """Cycles (instructions where none are modelled), flash and RAM; failures are infinite."""
     if isinstance(outcome, Failure):
         return (math.inf,) * 3
-    return (outcome.cycles or outcome.instructions, outcome.flash_bytes, outcome.ram_bytes)
+    time = outcome.cycles or outcome.instructions or math.inf
+    return (time, outcome.flash_bytes, outcome.ram_bytes)
 
 
 def _point(compiler: str, schedule: Schedule) -> _Point:

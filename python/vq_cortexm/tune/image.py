@@ -54,11 +54,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one candidate takes: modelled cycles (None on cores without a model), instructions, the
-    bytes of its constants and code, and of its arena by itself."""
+    """What one candidate takes: cycles, modelled or counted by a board (None on cores without a
+    model), instructions (None on a board), the bytes of its constants and code, and of its arena by
+    itself."""
 
     cycles: int | None
-    instructions: int
+    instructions: int | None
     flash_bytes: int
     ram_bytes: int
 
@@ -97,18 +98,17 @@ class Image:
         return found
 
     def costs(self, run: DeviceRun) -> list[Cost]:
-        """Of each candidate, in the last inference of a run on an emulated board."""
+        """Of each candidate, in the last inference of a run on a board, emulated or not."""
         record, sizes = run.records[-1], run.sizes
         assert sizes is not None
         found, first = [], 0
         for candidate, ram_bytes in zip(self.candidates, self.ram_bytes, strict=True):
             last = first + len(candidate.kernels)
             layers, steps = record.layers[first:last], self.program.steps[first:last]
-            cycles = [layer.cycles for layer in layers if layer.cycles is not None]
             found.append(
                 Cost(
-                    sum(cycles) if cycles else None,
-                    sum(layer.instructions for layer in layers),
+                    _sum([layer.cycles for layer in layers]),
+                    _sum([layer.instructions for layer in layers]),
                     self._flash_bytes(candidate, steps, sizes),
                     ram_bytes,
                 )
@@ -124,6 +124,12 @@ class Image:
         names |= {micro_symbol(m, _NAME) for kernel in made.kernels for m in kernel.micro}
         constants = sum(c.nbytes for kernel in made.kernels for c in kernel.constants)
         return constants + sum(code[name] for name in names)
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """None where nothing was counted."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def image_of(candidates: Sequence[Made]) -> Image:

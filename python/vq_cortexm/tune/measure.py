@@ -7,15 +7,14 @@ what gave wrong outputs beside others: each gets its own verdict, and none takes
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from ..errors import VqError, first_line
-from ..files import write_atomically
-from ..micro.runner import DeviceRun, run_on_board
+from ..errors import NoDeviceError, VqError, first_line
+from ..micro.job import Job, RunJob, run_job
+from ..micro.runner import DeviceRun
 from ..target import Board
 from .image import Cost, Image, Made, image_of
 
@@ -57,24 +56,24 @@ RunImage = Callable[[Image, Sequence[bytes], int], DeviceRun]
 
 
 def emulate(board: Board) -> RunImage:
-    """Runs images on an emulated board."""
+    """Runs images on an emulated board, on this computer."""
+    return as_jobs(partial(run_job, board=board))
+
+
+def as_jobs(run_one: RunJob) -> RunImage:
+    """Runs images as jobs, here or elsewhere."""
 
     def run(image: Image, samples: Sequence[bytes], instructions: int) -> DeviceRun:
-        with tempfile.TemporaryDirectory(prefix="vq-tune-") as folder:
-            model = Path(folder) / "model"
-            model.mkdir()
-            for name, text in image.sources.items():
-                write_atomically(model / name, text.encode())
-            return run_on_board(
-                model,
-                board,
-                Path(folder) / "build",
+        return run_one(
+            Job(
+                image.sources,
                 image.app,
-                samples,
-                image.layer_functions,
+                tuple(samples),
+                tuple(image.layer_functions),
                 _TIMEOUT_SECONDS,
                 instruction_limit=instructions,
             )
+        )
 
     return run
 
@@ -82,7 +81,10 @@ def emulate(board: Board) -> RunImage:
 def measure(
     trials: Sequence[Trial], exam: Exam, run: RunImage, *, jobs: int = 1, batch: int = BATCH
 ) -> list[Outcome]:
-    """The outcome of each candidate, in their order; `jobs` images are built and run at a time."""
+    """The outcome of each candidate, in their order; `jobs` images are built and run at a time.
+
+    NoDeviceError: there is nothing left to measure on.
+    """
     outcomes: dict[int, Outcome] = {}
     made: dict[int, Made] = {}
     for index, trial in enumerate(trials):
@@ -117,16 +119,22 @@ def _each(
                 futures.append(_failure(error))
             else:
                 futures.append(pool.submit(_examine, image, exam, run))
-        return [
-            (indices, [future] * len(indices) if isinstance(future, Failure) else future.result())
-            for indices, future in zip(batches, futures, strict=True)
-        ]
+        try:
+            return [
+                (indices, [one] * len(indices) if isinstance(one, Failure) else one.result())
+                for indices, one in zip(batches, futures, strict=True)
+            ]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _examine(image: Image, exam: Exam, run: RunImage) -> list[Outcome]:
     limit = exam.instructions * len(image.candidates) * len(exam.samples)
     try:
         done = run(image, exam.samples, limit)
+    except NoDeviceError:
+        raise  # which is about no candidate
     except Exception as error:  # compilers and emulators fail in many ways
         return [_failure(error)] * len(image.candidates)
     outcomes: list[Outcome] = list(image.costs(done))

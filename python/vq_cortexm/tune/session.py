@@ -26,7 +26,7 @@ from ..kernels.layer import Layer
 from ..micro.toolchain import tool_version
 from ..nary.encoding import Realisation
 from ..op.binary_conv2d import BinaryConv2dAttrs
-from ..target import Board
+from ..target import Board, check_runs_here
 from ..transform.composed import nets_of
 from ..transform.lower_to_tir import layer_of, realisations
 from ..transform.rewriting import bindings_of
@@ -80,6 +80,12 @@ def compiler_id() -> str:
     return f"vq-cortexm {__version__}, gcc {tool_version('arm-none-eabi-gcc')}"
 
 
+def measured_by(board: Board) -> str:
+    """Under which figures of a board are kept: cycles that hardware counts are not those that are
+    modelled for a core, nor those of another board."""
+    return f"{compiler_id()}, {board.name}" if board.emulation == "none" else compiler_id()
+
+
 def tune_module(
     folded: IRModule,
     board: Board,
@@ -88,14 +94,17 @@ def tune_module(
     watch: Watch = lambda _progress: None,
     run: RunImage | None = None,
 ) -> list[Progress]:
-    """Tunes the kernels of a folded module for an emulated board's core; results go to `database`.
+    """Tunes the kernels of a folded module for a board's core; results go to `database`.
 
-    Deterministic: the same module, database, options and compiler give the same measurements.
-    UsageError: the board is not emulated, or has neither cycles nor instructions to count.
+    `run` runs images on the board, by default on this computer, in the emulator. Deterministic: the
+    same module, database, options and compiler give the same measurements, where the board does.
+    UsageError: the board is neither emulated nor behind `run`, or is this computer.
     """
-    if board.emulation != "qemu":
+    if run is None:
+        check_runs_here(board)
+    if board.emulation == "host":
         raise UsageError(f"board {board.name!r} is not emulated; `vq-cortexm boards` names others")
-    session = _Session(board, database, options, run or emulate(board))
+    session = _Session(board, database, options, run or emulate(board), measured_by(board))
     kinds = session.kinds(folded)
     left = options.trials
     for kind in kinds[:left]:
@@ -135,7 +144,7 @@ class _Session:
     database: Database
     options: TuneOptions
     run: RunImage
-    compiler: str = field(default_factory=compiler_id)
+    compiler: str
 
     def kinds(self, folded: IRModule) -> list[_Kind]:
         """Of all layers that have more than one schedule."""

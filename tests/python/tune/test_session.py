@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from tuned_layers import BOARD, folded
 
 from vq_cortexm.build import build_folded
 from vq_cortexm.errors import UsageError
+from vq_cortexm.micro.cycle_model import InferenceRecord, LayerRecord
+from vq_cortexm.micro.runner import DeviceRun
 from vq_cortexm.samples import random_samples
 from vq_cortexm.target import BOARDS
 from vq_cortexm.tune import guided, session
@@ -77,6 +80,41 @@ def test_a_build_with_the_results_is_exact_and_not_slower(tmp_path: Path) -> Non
 def test_a_board_that_is_not_emulated_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not emulated"):
         tune_module(folded("keywords"), BOARDS["host"], load_database(tmp_path / "d", create=True))
+
+
+def test_what_hardware_counts_is_kept_apart_from_what_is_modelled(tmp_path: Path) -> None:
+    hardware, path = BOARDS["nucleo-l4r5zi"], tmp_path / "db.jsonl"
+    assert hardware.core == BOARD.core
+    module = build_folded(folded("keywords")).module
+
+    def counted(image: Any, *arguments: Any) -> DeviceRun:
+        """As such a board's run is: twice the cycles, and no instructions."""
+        done = emulate(BOARD)(image, *arguments)
+        records = tuple(
+            InferenceRecord(
+                None,
+                2 * (record.cycles or 0),
+                tuple(LayerRecord(one.function, None, 2 * one.cycles) for one in record.layers),
+                (),
+            )
+            for record in done.records
+        )
+        return replace(done, records=records)
+
+    how = TuneOptions(10, jobs=1)
+    modelled = tune_module(module, BOARD, load_database(path, create=True), how)
+    database = load_database(path, create=True)
+    found = tune_module(module, hardware, database, how, run=counted)
+    assert path.read_text().count("schedule") == 20
+    for before, now in zip(modelled, found, strict=True):
+        if isinstance(before.own, Cost):
+            want = replace(before.own, cycles=2 * (before.own.cycles or 0), instructions=None)
+            assert now.own == want
+    for records in load_database(path).records.values():
+        by = {compiler for compiler, _ in records}
+        assert by == {session.compiler_id(), f"{session.compiler_id()}, nucleo-l4r5zi"}
+    with pytest.raises(UsageError, match="is hardware and not emulated"):
+        tune_module(module, hardware, database, how)
 
 
 def test_objectives_weigh_flash_and_ram() -> None:
