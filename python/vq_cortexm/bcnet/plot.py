@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..report.svg import figure
-from .evaluate import Evaluation
+from ..report.svg import Form, figure
 from .sweep import Point
 
 _COLOURS = {"BC-Net": "#c8402f", "CoopNet": "#7d9cc0"}
 _ALONE = "#4b4b4b"
 
 
-def draw(title: str, evaluation: Evaluation) -> bytes:
-    """An SVG file: the curves of BC-Net and CoopNet, single nets as squares, the chosen threshold
-    as a ring. Raises MatplotlibMissingError if Matplotlib is not there."""
-    with figure(6.0, 4.0) as (drawn, svg):
+def draw(title: str, described: Mapping[str, Any], form: Form = "svg") -> bytes:
+    """An image file from eval.json's content: the curves of BC-Net and CoopNet, single nets as
+    squares, the chosen threshold as a ring. Raises MatplotlibMissingError if Matplotlib is not
+    there."""
+    with figure(6.0, 4.0, form) as (drawn, image):
         axes = drawn.subplots()
-        curve(axes, "BC-Net", evaluation.points)
-        if evaluation.coopnet_points:
-            curve(axes, "CoopNet", evaluation.coopnet_points)
-        for row in evaluation.rows:
-            x, y = row.mean_cycles / 1e6, 100 * row.accuracy.mean
-            if row.name.endswith("alone"):
+        for name, points in (("BC-Net", "points"), ("CoopNet", "coopnet_points")):
+            if described[points]:
+                curve(axes, name, [Point(**point) for point in described[points]])
+        for row in described["rows"]:
+            x, y = row["mean_cycles"] / 1e6, 100 * row["accuracy"]["mean"]
+            if row["name"].endswith("alone"):
                 axes.plot([x], [y], "s", color=_ALONE, markersize=5)
-                axes.annotate(row.name, (x, y), (5, -10), textcoords="offset points", fontsize=7)
-            elif row.name == "BC-Net":
-                axes.plot([x], [y], "o", color=_COLOURS[row.name], markersize=9, fillstyle="none")
+                near = {"xytext": (5, -10), "textcoords": "offset points", "fontsize": 7}
+                axes.annotate(row["name"], (x, y), **near)
+            elif row["name"] == "BC-Net":
+                axes.plot([x], [y], "o", color=_COLOURS["BC-Net"], markersize=9, fillstyle="none")
         label(axes, title)
-    return svg.getvalue()
+    return image.getvalue()
 
 
 def curve(axes: Any, name: str, points: Sequence[Point]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from ..compiled_model import CompiledModel
+from ..compiled_model import METADATA_FILE, MODULE_FILE, REPORT_FILE, CompiledModel
+from ..micro.cycle_model import Timing
+from ..micro.firmware import read_sizes
 from ..run_result import RunResult
+from ..target import Board
 
 
 def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool) -> dict[str, Any]:
@@ -29,3 +33,44 @@ def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool)
     if with_outputs:
         described["outputs"] = [[o.tolist() for o in sample] for sample in result.outputs]
     return described
+
+
+def describe_measured(
+    compiled: CompiledModel, result: RunResult, timing: Timing, *, emulated: bool
+) -> dict[str, Any]:
+    """`measured` in a folder's report.json (`schema.Measured`)."""
+    described = describe_run(compiled, result, with_outputs=False)
+    return {**described, "emulated": emulated, "timing": vars(timing)}
+
+
+def describe_compiled(
+    compiled: CompiledModel, board: Board | None, output: Path, firmware: Path | None = None
+) -> dict[str, Any]:
+    """`json_objects.Compiled`, of what was written to `output`, a folder or an archive, with its
+    `firmware` if it has one."""
+    files, flash = [output.name], None
+    if output.is_dir():
+        files = [*compiled.sources, MODULE_FILE, METADATA_FILE, REPORT_FILE]
+    if firmware is not None:
+        sizes = read_sizes(firmware)
+        files.append(firmware.name)
+        flash = {
+            "text": sizes.text,
+            "rodata": sizes.rodata,
+            "total": sizes.text + sizes.rodata,
+        }
+    plan = compiled.plan
+    return {
+        "model": compiled.name,
+        "core": compiled.options.core.name,
+        "board": board.name if board else None,
+        "rounding": compiled.options.rounding,
+        "output": str(output),
+        "files": sorted(files),
+        "macs": compiled.program.macs,
+        "arena_bytes": plan.arena_bytes,
+        "lower_bound_bytes": plan.lower_bound_bytes,
+        "constants_bytes": sum(c.value.nbytes for c in compiled.program.constants),
+        "flash": flash,
+        "float_layers": list(compiled.float_layers),
+    }

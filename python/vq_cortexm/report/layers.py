@@ -73,7 +73,7 @@ def describe_layers(
                 step.layer,
                 step.op,
                 step.macs,
-                median([cost.cycles for cost in costs if cost.cycles is not None]),
+                median([cost.cycles for cost in costs]),
                 median([cost.instructions for cost in costs]),
                 flash,
                 step.realisation,
@@ -91,6 +91,8 @@ def layer_levels(module: IRModule) -> tuple[int, ...]:
     return tuple(count_levels(call) for call in kernel_calls(lower_bc_net(module)["main"]))
 
 
-def median(values: Sequence[int]) -> int | None:
-    """The lower median, so that it is a value that occurred; None of nothing."""
-    return sorted(values)[(len(values) - 1) // 2] if values else None
+def median(values: Sequence[int | None]) -> int | None:
+    """The lower median of those that are known, so that it is a value that occurred; None of
+    nothing."""
+    known = sorted(value for value in values if value is not None)
+    return known[(len(known) - 1) // 2] if known else None

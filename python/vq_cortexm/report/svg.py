@@ -1,4 +1,4 @@
-"""Plots as SVG files in one style: the same bytes for the same figures."""
+"""Plots as SVG or PNG files in one style: the same bytes for the same figures."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
-from ..errors import VqError
+from ..errors import ToolError
 
+Form = Literal["svg", "png"]
+_PNG_DPI = 150
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vq-cortexm",
     "svg.fonttype": "none",
@@ -20,13 +22,13 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-class MatplotlibMissingError(VqError):
+class MatplotlibMissingError(ToolError):
     """A plot needs the extra `bench`."""
 
 
 @contextmanager
-def figure(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
-    """A Matplotlib figure of that many inches, and where its SVG is when the block has ended.
+def figure(width: float, height: float, form: Form = "svg") -> Iterator[tuple[Any, io.BytesIO]]:
+    """A Matplotlib figure of that many inches, and where its file is when the block has ended.
 
     Raises MatplotlibMissingError if the package is not there.
     """
@@ -37,10 +39,13 @@ def figure(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         raise MatplotlibMissingError(
             "no plot: it needs matplotlib; pip install 'vq-cortexm[bench]'"
         ) from None
-    svg = io.BytesIO()
+    image = io.BytesIO()
     with matplotlib.rc_context(_STYLE):
         drawn = Figure(figsize=(width, height), layout="constrained")
-        yield drawn, svg
+        yield drawn, image
+        if form == "png":
+            drawn.savefig(image, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+            return
         raw = io.BytesIO()
         drawn.savefig(raw, format="svg", metadata={"Date": None, "Creator": None})
-    svg.write(re.sub(rb"[ \t]+$", b"", raw.getvalue(), flags=re.M))
+    image.write(re.sub(rb"[ \t]+$", b"", raw.getvalue(), flags=re.M))

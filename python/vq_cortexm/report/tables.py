@@ -101,6 +101,8 @@ def describe_boards() -> list[dict[str, Any]]:
             "core": board.core.name,
             "flash_bytes": board.flash.size_bytes,
             "ram_bytes": board.ram.size_bytes,
+            "clock_hz": board.clock_hz,
+            "data_cache_bytes": board.data_cache_bytes,
             "emulation": board.emulation,
             "description": board.description,
         }
@@ -120,7 +122,7 @@ def _memories(board: Board) -> tuple[str, str, str]:
     if board.emulation == "host":
         return "-", "-", "this computer"
     flash, ram = (m.size_bytes // 1024 for m in (board.flash, board.ram))
-    return str(flash), str(ram), f"QEMU {board.machine}"
+    return str(flash), str(ram), f"QEMU {board.machine}" if board.machine else "not emulated"
 
 
 def _rates(layer: LayerReport, total: int) -> tuple[str, str, str]:

@@ -11,6 +11,8 @@ import pytest
 from command_line import Run, fail, json_of, one_convolution, vq
 from float_nets import write_data
 
+from vq_cortexm.report.folder import read_build
+
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
@@ -44,6 +46,7 @@ def test_table_and_files(net: Path, data: Path, tmp_path: Path) -> None:
         "pareto.json",
         "pareto.svg",
     }
+    assert read_build(tmp_path / "out").front is not None
 
 
 def test_json_of_few_samples_without_classes_or_matplotlib(
