@@ -19,8 +19,9 @@ from .aot.program import Program
 from .codegen.lower import lower_functions
 from .compat import IRModule
 from .compiled_model import BuildOptions, CompiledModel
-from .errors import UsageError
+from .errors import ModelError, UsageError, first_line
 from .op.rounding import Rounding
+from .tags import core_of_target
 from .transform.composed import nets_of, policy_of
 from .transform.fold_float import Floats
 from .transform.lower_to_tir import DEFAULT_OBJECTIVE, Objective, built_for
@@ -72,7 +73,10 @@ def build(
         return build_folded(mod, target, io=io, objective=objective, db=db, name=name)
     if params:
         mod = relax.transform.BindParams("main", dict(params))(mod)
-    folded = fold_pipeline(rounding, quantization, Floats(float_io, allow_float))(mod)
+    try:
+        folded = fold_pipeline(rounding, quantization, Floats(float_io, allow_float))(mod)
+    except (ValueError, ArithmeticError) as error:  # numbers that an operator does not take
+        raise ModelError(f"damaged or not supported: {first_line(error)}") from error
     return build_folded(folded, target, io=io, objective=objective, db=db, name=name)
 
 
@@ -91,7 +95,7 @@ def build_folded(
     _check(io, get_args(Io), "io")
     objective = objective or built_for(folded)
     _check(objective, get_args(Objective), "objective")
-    core = targets.core_of_target(target)
+    core = core_of_target(target)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UsageError(f"the name {name!r} is no C identifier")
     if db is not None or not is_selected(folded, core, objective):

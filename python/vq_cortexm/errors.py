@@ -4,9 +4,15 @@ from __future__ import annotations
 
 
 class VqError(Exception):
-    """Base: `str(error)` is one line that says what, where and what would work."""
+    """Base: `str(error)` is one line that says what, where and what would work.
+
+    Names in it come from files, so what cannot be printed is shown as in a Python literal.
+    """
 
     status = 2
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
 
 def first_line(error: BaseException) -> str:
@@ -39,6 +45,10 @@ class DeviceError(VqError):
     """The emulator, board or link failed: fault, time-out, lost connection."""
 
     status = 4
+
+
+class NoDeviceError(DeviceError):
+    """Nothing is left to run on, which says nothing about what was to be run."""
 
 
 class RunError(DeviceError):

@@ -7,14 +7,17 @@ import os
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UsageError
+from .errors import UsageError, first_line
+
+LARGEST_UNPACKED_BYTES = 1 << 30
+"""Of a `.npz` file that is packed: far more could be asked for by a few bytes."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -45,18 +48,68 @@ def write_tar(path: Path, members: Mapping[str, str]) -> None:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes a `.npz` file of arrays by name; UsageError where it cannot be."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def load_arrays(
+    path: Path, names: Collection[str] | None = None
+) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """What a `.npy` file holds, or a `.npz` file by name, of `names` alone where they are given.
+
+    Raises UsageError for a file that cannot be read or holds anything else, and for one that is
+    packed so that its arrays would take more than LARGEST_UNPACKED_BYTES.
+    """
+    try:
+        _check_unpacked_size(path)
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            wanted = [n for n in loaded.files if names is None or n in names]
+            arrays = {name: loaded[name] for name in wanted}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or first_line(error)}") from None
+    except UsageError:
+        raise
+    except Exception:  # numpy and zipfile raise many types, one for each kind of damage
+        raise UsageError(f"{path}: not a .npy or .npz file of plain arrays") from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise UsageError(f"{path}: a member is no array")
+    return arrays
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """An array that is not packed takes no more than the file has."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(LARGEST_UNPACKED_BYTES, path.stat().st_size):
+        raise UsageError(
+            f"{path}: {unpacked >> 20} MiB when unpacked; "
+            f"{LARGEST_UNPACKED_BYTES >> 20} MiB work, or any size that is not packed"
+        )
+
+
 def read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """`x` (N, ...), numbers, and, where it is there, `y` (N,), classes, of a `.npz` file.
 
     Raises UsageError for anything else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            x, y = (np.asarray(archive[k]) if k in archive.files else None for k in ("x", "y"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        raise UsageError(f"{path}: not a .npz file of plain arrays") from None
+    arrays = load_arrays(path, ("x", "y"))
+    if isinstance(arrays, np.ndarray):
+        raise UsageError(f"{path}: not a .npz file, but one array; a .npz file with `x` works")
+    x, y = arrays.get("x"), arrays.get("y")
     if x is None or x.dtype.kind not in "fiu":
         raise UsageError(f"{path}: holds no array `x` of numbers")
     if y is not None and (y.dtype.kind not in "iu" or y.shape != x.shape[:1]):

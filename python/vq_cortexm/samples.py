@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from .aot.program import Tensor
 from .errors import UsageError
+from .files import load_arrays
 from .op import escalate
 
 Sample = list[NDArray[Any]]
@@ -32,12 +32,7 @@ def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
     array per input, by name or else in the model's order. Raises UsageError for anything else.
     """
     path = Path(path)
-    try:
-        arrays = _read_arrays(path, inputs)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile):
-        raise UsageError(f"{path}: not a .npy or .npz file of plain arrays") from None
+    arrays = _read_arrays(path, inputs)
     if len(arrays) != len(inputs):
         raise UsageError(
             f"{path}: holds {len(arrays)} arrays; the model has {len(inputs)} inputs: "
@@ -86,15 +81,11 @@ def check_thresholds(thresholds: Sequence[int], count: int) -> tuple[int, ...]:
 
 
 def _read_arrays(path: Path, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
-    loaded = np.load(path, allow_pickle=False)
+    loaded = load_arrays(path)
     if isinstance(loaded, np.ndarray):
         return [loaded]
-    names = list(loaded.files)
-    by_name = all(tensor.name in names for tensor in inputs)
-    arrays = [loaded[name] for name in ([t.name for t in inputs] if by_name else names)]
-    if not all(isinstance(array, np.ndarray) for array in arrays):
-        raise ValueError("a member is no array")
-    return arrays
+    by_name = all(tensor.name in loaded for tensor in inputs)
+    return [loaded[tensor.name] for tensor in inputs] if by_name else list(loaded.values())
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor) -> NDArray[Any]:

@@ -40,7 +40,10 @@ def constants(attrs: RequantizeAttrs) -> RequantizeConstants:
 
 
 def table(x_dtype: str, attrs: RequantizeAttrs) -> npt.NDArray[Any]:
-    """All 256 outputs, of y_dtype, in the order of the input's values from its dtype's lowest."""
+    """All outputs, of y_dtype, in the order of the input's values from its dtype's lowest.
+    ValueError for a type of more than 16 bits."""
+    if np.dtype(x_dtype).itemsize > 2:
+        raise ValueError(f"requantize: its input is {x_dtype}; int8, uint8 and int16 work")
     lowest, highest = dtype_range(x_dtype)
     return reference(np.arange(lowest, highest + 1).astype(x_dtype), attrs)
 

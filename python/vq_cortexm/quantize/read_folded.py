@@ -36,10 +36,10 @@ def is_quantized(data: bytes) -> bool:
 
 def read_folded(data: bytes, name: str) -> FloatGraph:
     """The network of an int8 file with one input; ModelError, naming it, otherwise."""
-    module = fold_pipeline()(from_onnx(data, name))
+    module = from_onnx(data, name)
     try:
-        return _Reader(module["main"]).run()
-    except (ModelError, ValueError) as error:
+        return _Reader(fold_pipeline()(module)["main"]).run()
+    except (ModelError, ValueError, ArithmeticError) as error:
         raise ModelError(f"{name}: {first_line(error)}") from None
 
 

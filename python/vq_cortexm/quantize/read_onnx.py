@@ -21,7 +21,7 @@ def read_onnx(data: bytes, name: str) -> FloatGraph:
     """The network of a float file with one input; ModelError, naming it, otherwise."""
     try:
         return _Reader(read_onnx_graph(data)).run()
-    except (ModelError, ValueError, TypeError, IndexError, KeyError) as error:
+    except (ModelError, ValueError, ArithmeticError, TypeError, LookupError) as error:
         raise ModelError(f"{name}: {first_line(error)}") from None
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import tflite as schema
 
 from ..c_names import unique_identifiers
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..frontend.tflite import short_name
-from ..frontend.tflite_context import same_or_valid
+from ..frontend.tflite_context import same_or_valid, where
 from ..frontend.tflite_file import (
     TfliteGraph,
     TfliteOperator,
@@ -40,8 +40,10 @@ def read_tflite(data: bytes, name: str) -> FloatGraph:
     graph = read_graph(data, name)
     try:
         return _Reader(graph).run()
-    except (ModelError, ValueError, TypeError, IndexError) as error:
+    except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
+    except Exception as error:  # options are read where they are needed: damage shows here
+        raise ModelError(f"{name}: damaged or not supported: {first_line(error)}") from error
 
 
 class _Reader:
@@ -78,10 +80,7 @@ class _Reader:
         )
         return simplify(graph)
 
-    @staticmethod
-    def where(operator: TfliteOperator) -> str:
-        """An operator in messages."""
-        return f"{operator.name} (operator {operator.index})"
+    where = staticmethod(where)
 
     def tensor(self, operator: TfliteOperator, position: int) -> TfliteTensor | None:
         """The operator's input; None where it is left out."""

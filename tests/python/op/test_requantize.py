@@ -100,3 +100,5 @@ def test_clip_table_and_errors() -> None:
         constants(_attrs(0, "float"))
     with pytest.raises(ValueError, match="must be int8, uint8 or int16"):
         reference(ALL.astype(np.int32), attrs)
+    with pytest.raises(ValueError, match="its input is int32"):
+        table("int32", attrs)

@@ -92,7 +92,7 @@ REFUSED: list[tuple[Callable[[Path], list[str | Path]], str]] = [
     (_not_finite, "finite"),
     (_wrong_classes, "one class number for each sample"),
     (_no_samples, "(0, 8, 7, 3)"),
-    (_no_archive, "not a .npz file"),
+    (_no_archive, "not a .npy or .npz file"),
     (_one_array, "not a .npz file"),
     (lambda folder: ["--data", folder / "missing.npz"], "No such file"),
     (lambda _: ["--bits", "4", "--levels", "3"], "exclude each other"),

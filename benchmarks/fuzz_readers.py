@@ -1,0 +1,98 @@
+"""Damaged files of every format are read: either they are understood, or refused in one line.
+
+    python benchmarks/fuzz_readers.py --count 1000 --seed 1 [--reader tflite] [--first 0]
+
+Prints a table, and a line for each file that made a reader fail, crash, hang or ask for too much
+memory; exit status 1 if there was one. What a number stands for depends on the seed alone:
+`--reader relay --first 17 --count 1 --keep DIR` reads one again and keeps its files.
+`--record PAGE` puts command and table into a page, between the line RECORD and the next heading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
+
+from fuzz.campaign import Outcome, draw, run
+from fuzz.readers import READERS
+
+RECORD = "<!-- written by benchmarks/fuzz_readers.py -->"
+HEADER = (
+    "| reader | files | read | refused | failed | slowest, s | memory, MB | files/s |",
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+
+
+def main() -> int:
+    """Runs the cases; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100, help="files for each reader")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="number of the first file")
+    parser.add_argument("--reader", choices=READERS, action="append", help="default: all")
+    parser.add_argument("--keep", type=Path, help="a folder for the files that were not handled")
+    parser.add_argument("--record", type=Path, help="a page that gets command and table")
+    options = parser.parse_args()
+    print(*HEADER, sep="\n", flush=True)
+    numbers = range(options.first, options.first + options.count)
+    failures: list[Outcome] = []
+    rows, total = [], Counter[str]()
+    for reader in options.reader or READERS:
+        start = time.monotonic()
+        outcomes = list(run(reader, options.seed, numbers))
+        rows.append(row(reader, outcomes, time.monotonic() - start))
+        print(rows[-1], flush=True)
+        total.update(outcome.kind for outcome in outcomes)
+        failures += [outcome for outcome in outcomes if not outcome.is_good]
+    for failure in failures:
+        print(f"{failure.reader} --first {failure.number}: {failure.kind}: {failure.said}")
+        if options.keep:
+            folder = options.keep / f"{failure.reader}-{failure.number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in draw(failure.reader, options.seed, failure.number).items():
+                (folder / name).write_bytes(content)
+    if options.record:
+        write_record(options, rows, total)
+    return 1 if failures else 0
+
+
+def write_record(options: argparse.Namespace, rows: list[str], total: Counter[str]) -> None:
+    """Replaces what the page has."""
+    text = options.record.read_text(encoding="utf-8")
+    command = f"python benchmarks/fuzz_readers.py --count {options.count} --seed {options.seed}"
+    if options.reader:
+        command += "".join(f" --reader {shlex.quote(reader)}" for reader in options.reader)
+    failed = total.total() - total["read"] - total["refused"]
+    said = (
+        f"`{command}`: {total.total():,} files, {total['read']:,} read, {total['refused']:,} "
+        f"refused in one line with status 2, {failed:,} failed."
+    )
+    record = "\n".join([RECORD, "", said, "", *HEADER, *rows, "", ""])
+    place = re.compile(rf"{re.escape(RECORD)}\n.*?(?=^#|\Z)", re.MULTILINE | re.DOTALL)
+    text, found = place.subn(lambda _: record, text)
+    if not found:
+        sys.exit(f"{options.record}: no line {RECORD}")
+    options.record.write_text(text, encoding="utf-8")
+
+
+def row(reader: str, outcomes: list[Outcome], seconds: float) -> str:
+    """Of the table."""
+    kinds = Counter(outcome.kind for outcome in outcomes)
+    failed = sum(not outcome.is_good for outcome in outcomes)
+    slowest = max(outcome.seconds for outcome in outcomes)
+    peak = max(outcome.peak_bytes for outcome in outcomes) / 1e6
+    return (
+        f"| {reader} | {len(outcomes)} | {kinds['read']} | {kinds['refused']} | {failed} | "
+        f"{slowest:.2f} | {peak:.0f} | {len(outcomes) / seconds:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
