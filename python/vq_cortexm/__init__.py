@@ -5,14 +5,15 @@ from __future__ import annotations
 # first: it imports TVM
 from . import _import_tvm  # noqa: F401  # isort: skip
 
-from . import bcnet, frontend, transform, tune
+from . import bcnet, frontend, micro, transform, tune
 from ._version import __version__
 from .build import build
 from .compat import register_target_tags
 from .compiled_model import CompiledModel
 from .export import export_int8
 from .run_result import RunResult
-from .target import BOARDS, target_tags
+from .tags import target_tags
+from .target import BOARDS
 
 register_target_tags(target_tags())
 
@@ -25,6 +26,7 @@ __all__ = [
     "build",
     "export_int8",
     "frontend",
+    "micro",
     "transform",
     "tune",
 ]

@@ -11,11 +11,13 @@ from .cli_bcnet_data import calibrate, evaluate
 from .cli_options import (
     FILE,
     db_option,
+    json_option,
     read_json,
     target_options,
     thresholds_option,
     write_model,
 )
+from .cli_progress import progress
 from .errors import UsageError
 
 _FACTORS = {"fast", "accurate"}
@@ -46,6 +48,7 @@ def bcnet() -> None:
     "their sum; default: the accurate net's answer alone",
 )
 @db_option
+@json_option
 @target_options
 def compose(
     fast: Path,
@@ -54,6 +57,7 @@ def compose(
     policy: Any,
     thresholds: tuple[int, ...],
     combine: Path | None,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Compile FAST and ACCURATE, model files or compiled folders, to one model.
@@ -69,7 +73,9 @@ def compose(
     if combine is not None:
         how |= _combination(combine)
     options["name"] = options["name"] or output.resolve().name
-    write_model(*compose_models(fast, accurate, Policy(policy, **how), **options), output)
+    with progress(f"compiling {output.name}", hidden=as_json):
+        compiled, board = compose_models(fast, accurate, Policy(policy, **how), **options)
+    write_model(compiled, board, output, as_json)
 
 
 def _combination(path: Path) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .cli_completion import BOARD, DATA, MODEL
 from .cli_options import FILE, thresholds_option
+from .cli_progress import progress
+from .cli_serve import farm_of, tracker_options
 from .errors import UsageError
 from .files import write_atomically
 
@@ -25,13 +28,16 @@ _DATA_HELP = "D.npz: x (N, ...) as the model takes it, or real numbers; y (N,)"
 
 
 @click.command()
-@click.argument("model", type=FILE)
-@click.option("--data", required=True, type=FILE, help=f"held out; {_DATA_HELP}")
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, help=f"held out; {_DATA_HELP}")
 @click.option("--accuracy", type=click.FloatRange(0, 100), help="wanted at least, in percent")
 @click.option("--cycles", type=click.FloatRange(1), help="wanted at most, mean of an inference")
 @click.option("--per-class", is_flag=True, help="a threshold for each class the fast net answers")
-@click.option("--board", default="mps2-an386", show_default=True, help="cycles are modelled on")
+@click.option(
+    "--board", type=BOARD, default="mps2-an386", show_default=True, help="cycles are modelled on"
+)
 @click.option("-o", "--output", type=FILE, help="JSON file for --thresholds; default: print only")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def calibrate(
     model: Path,
     data: Path,
@@ -40,6 +46,7 @@ def calibrate(
     per_class: bool,
     board: str,
     output: Path | None,
+    as_json: bool,
 ) -> None:
     """Choose thresholds for MODEL, a folder that `bcnet compose` made.
 
@@ -56,10 +63,9 @@ def calibrate(
     goal = choose.Goal(None if accuracy is None else accuracy / 100, cycles)
     chosen_board, module = board_by_name(board), _module(model)
     x, labels = read_labelled(data, module)
-    messages = Console(stderr=True)
-    with messages.status("both paths, on the board"):
+    with progress("both paths, on the board", hidden=as_json) as say:
         paths = costs(module, chosen_board).cycles
-    with messages.status(f"{len(x):,} samples, on this computer"):
+        say(f"{len(x):,} samples, on this computer")
         answers = collect(module, x, labels)
     points = sweep(answers, paths)
     if per_class:
@@ -73,7 +79,10 @@ def calibrate(
             write_atomically(output, f"{text}\n".encode())
         except OSError as error:
             raise UsageError(f"{output}: {error.strerror}") from None
-    messages.print(
+    if as_json:
+        click.echo(json.dumps({**vars(point), "path_cycles": vars(paths)}))
+        return
+    Console(stderr=True).print(
         f"accuracy {point.accuracy:.2%}, {point.escalated:.1%} escalate, "
         f"{point.mean_cycles:,.0f} mean cycles of {paths.fast:,.0f} to {paths.accurate:,.0f}"
     )
@@ -81,11 +90,14 @@ def calibrate(
 
 
 @click.command("eval")
-@click.argument("model", type=FILE)
-@click.option("--data", required=True, type=FILE, help=_DATA_HELP)
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, help=_DATA_HELP)
 @click.option("--plain", type=FILE, help="an 8-bit net that was trained alone, to compare with")
 @thresholds_option
-@click.option("--board", default="mps2-an386", show_default=True, help="costs are measured on")
+@click.option(
+    "--board", type=BOARD, default="mps2-an386", show_default=True, help="costs are measured on"
+)
+@tracker_options
 @click.option("-o", "--output", type=FILE, help=f"folder for {EVALUATION} and {SWEEP}")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def evaluate(
@@ -94,6 +106,8 @@ def evaluate(
     plain: Path | None,
     thresholds: tuple[int, ...],
     board: str,
+    tracker: str | None,
+    key: str | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -117,12 +131,14 @@ def evaluate(
         module = with_thresholds(module, thresholds)
     x, labels = read_labelled(data, module)
     messages = Console(stderr=True)
-    with messages.status(f"{len(x):,} samples"):
+    farm = farm_of(tracker, key, chosen_board, messages)
+    with progress(f"{len(x):,} samples", hidden=as_json):
         other = None if plain is None else load(plain)
-        found = measure.evaluate(module, x, labels, chosen_board, other)
+        elsewhere = farm.run if farm else None
+        found = measure.evaluate(module, x, labels, chosen_board, other, elsewhere)
     described = {"board": board, "samples": len(x), **asdict(found)}
     if output is not None:
-        _write(output, model.name, found, described)
+        _write(output, model.name, described)
     if as_json:
         click.echo(json.dumps(described))
         return
@@ -142,13 +158,13 @@ def _module(folder: Path) -> IRModule:
     return module
 
 
-def _write(folder: Path, title: str, found: Evaluation, described: dict[str, Any]) -> None:
+def _write(folder: Path, title: str, described: dict[str, Any]) -> None:
     from .bcnet.plot import draw
     from .report.svg import MatplotlibMissingError
 
     files = {EVALUATION: f"{json.dumps(described, indent=2)}\n".encode()}
     try:
-        files[SWEEP] = draw(title, found)
+        files[SWEEP] = draw(title, described)
     except MatplotlibMissingError as error:
         click.echo(str(error), err=True)
     try:

@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .cli_completion import BOARD, DATA, MODEL
+from .cli_progress import progress
 from .cli_quantize import parse_numbers
 from .errors import UsageError
 
@@ -35,14 +37,16 @@ def _amount(_context: click.Context, option: click.Parameter, text: str | None) 
 
 
 @click.command()
-@click.argument("model", type=_FILE)
-@click.option("--data", required=True, type=_FILE, help="D.npz: x (samples first), optionally y")
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, help="D.npz: x (samples first), optionally y")
 @click.option("-o", "--output", required=True, type=_FILE, help="folder for model and front")
 @click.option("--flash", callback=_amount, help="bytes of code and constants, e.g. 64K or 64Ki")
 @click.option("--ram", callback=_amount, help="bytes of the arena and static data")
 @click.option("--cycles", callback=_amount, help="of one inference, e.g. 5M")
 @click.option("--weights", callback=_amount, help="bytes of weights, as they are stored")
-@click.option("--board", default="mps2-an386", show_default=True, help="costs are measured on")
+@click.option(
+    "--board", type=BOARD, default="mps2-an386", show_default=True, help="costs are measured on"
+)
 @click.option("--rounding", type=click.Choice(["single", "double", "float"]), default="single")
 @click.option("--verify", type=_FILE, help="held-out D.npz; default: what is left of --data")
 @click.option("--verify-samples", type=click.IntRange(1), help="at most; default: 2000")
@@ -86,8 +90,8 @@ def fit(
         **given,
     )
     messages = Console(stderr=True)
-    with messages.status("reading") as status:
-        found = fit_file(model, data, options, status.update)
+    with progress("reading", hidden=as_json) as say:
+        found = fit_file(model, data, options, say)
     reason = write(found, output)
     if reason:
         click.echo(reason, err=True)

@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .cli_completion import DATA, JSON, MODEL
+from .cli_progress import progress
 from .errors import UsageError
 from .files import write_atomically
 
@@ -22,12 +24,12 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("model", type=_FILE)
-@click.option("--data", required=True, type=_FILE, help="D.npz: x (samples first), optionally y")
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, help="D.npz: x (samples first), optionally y")
 @click.option("-o", "--output", required=True, type=_FILE, help="M.onnx")
 @click.option("--bits", type=click.IntRange(1, 8), help="of all weights; default: 8")
 @click.option("--levels", type=click.IntRange(2, 256), help="of all weights")
-@click.option("--vq", type=_FILE, help="JSON: bits or levels, layer by layer")
+@click.option("--vq", type=JSON, help="JSON: bits or levels, layer by layer")
 @click.option("--scale", default="1", help="(x - mean) * scale is the input; S or one a channel")
 @click.option("--mean", default="0", help="M or one a channel: M1,M2,M3")
 @click.option("--samples", type=click.IntRange(1), help="of x; default: 1024; binary nets: <= 64")
@@ -61,8 +63,8 @@ def quantize(
         samples or QuantizeOptions.samples,
     )
     messages = Console(stderr=True)
-    with messages.status("reading") as status:
-        result = quantize_file(model, data, options, lambda name: status.update(f"done: {name}"))
+    with progress("reading", hidden=as_json) as say:
+        result = quantize_file(model, data, options, lambda name: say(f"done: {name}"))
     try:
         write_atomically(output, result.proto.SerializeToString(deterministic=True))
     except OSError as error:

@@ -24,6 +24,7 @@ from tvm import relax, s_tir, tirx
 from tvm.ir import GenericConst, Op, PointerType, _ffi_api, register_op_attr
 from tvm.ir.utils import derived_object as derived_object
 from tvm.relax.frontend.onnx import onnx_frontend
+from tvm.runtime.module import BenchmarkResult as BenchmarkResult
 from tvm.sym.analyzer import Analyzer
 from tvm.tirx.buffer import is_buffer_var
 
@@ -79,6 +80,11 @@ def constant_value(expr: Expr) -> NDArray[Any]:
     return value
 
 
+def device_tensor(value: NDArray[Any]) -> Any:
+    """A tensor of TVM's runtime with a copy of `value`."""
+    return tvm.runtime.tensor(value)
+
+
 def dict_attrs(values: dict[str, Any]) -> Any:
     """TVM's attribute node of plain Python values (numbers, strings, lists)."""
     return tvm.ir.make_node("ir.DictAttrs", **values)
@@ -127,12 +133,22 @@ def quiet() -> Iterator[None]:
         os.close(kept)
 
 
+def forget(error: BaseException) -> None:
+    """Lets go of what an importer's error holds, its builder, which complains when it goes."""
+    with quiet():
+        chain: BaseException | None = error
+        while chain is not None:
+            chain.__traceback__, chain = None, chain.__context__
+
+
 @contextmanager
-def onnx_as_operators() -> Iterator[None]:
+def onnx_as_operators() -> Iterator[dict[str, Expr]]:
     """Inside, TVM imports ONNX's Pad as `relax.nn.pad`, Tile as `relax.tile` and Clip between
     constants as `relax.clip`, else all as loop nests; Max, Min and Sum of tensors one after the
     other, else stacked; constant indices keep their signs; and what a
-    QuantizeLinear gives is named as its node."""
+    QuantizeLinear gives is a variable, named as its node. Yields what is made of each tensor of
+    the file, filled when the import is done."""
+    tensors: dict[str, Expr] = {}
     tile, from_end = (
         onnx_frontend.Tile.__dict__["_impl_v13"],
         onnx_frontend._normalize_negative_indices,
@@ -140,7 +156,7 @@ def onnx_as_operators() -> Iterator[None]:
     pad, clip = onnx_frontend.Pad.__dict__["_lower_pad"], onnx_frontend.Clip.__dict__["_impl_v13"]
     several = onnx_frontend.MultiInputBase.__dict__["_impl_v1"]
     importer = onnx_frontend.ONNXGraphImporter
-    convert = importer._convert_operator
+    convert, construct = importer._convert_operator, importer._construct_nodes
 
     def lower_pad(cls: Any, builder: Any, inputs: Any, attr: Any, params: Any, modes: Any) -> Expr:
         mode = {b"edge": "replicate"}.get(given := attr.get("mode", b"constant"), given.decode())
@@ -175,24 +191,42 @@ def onnx_as_operators() -> Iterator[None]:
     def convert_operator(self: Any, op: str, inputs: Any, attr: Any, opset: int) -> Expr:
         _check_form(op, inputs, attr)
         result, name = convert(self, op, inputs, attr, opset), attr["tvm_custom"]["name"]
-        if op != "QuantizeLinear" or not name or not isinstance(name, str):  # bytes if damaged
+        if op != "QuantizeLinear":
             return result
-        return self.bb.emit(result, name_hint=c_identifier(name, "layer"))
+        is_named = name and isinstance(name, str)  # bytes if damaged
+        return self.bb.emit(result, name_hint=c_identifier(name, "layer") if is_named else "")
 
-    importer._convert_operator = convert_operator
+    def construct_nodes(self: Any, graph: Any) -> None:
+        construct(self, graph)
+        tensors.update(self._nodes)
+
+    importer._convert_operator, importer._construct_nodes = convert_operator, construct_nodes
     onnx_frontend.Pad._lower_pad = classmethod(lower_pad)
     onnx_frontend.Clip._impl_v13 = classmethod(lower_clip)
     onnx_frontend.Tile._impl_v13 = classmethod(lower_tile)
     onnx_frontend.MultiInputBase._impl_v1 = classmethod(lower_several)
     onnx_frontend._normalize_negative_indices = as_they_are
     try:
-        yield
+        yield tensors
     finally:
         onnx_frontend.Pad._lower_pad, onnx_frontend.Clip._impl_v13 = pad, clip
         onnx_frontend.Tile._impl_v13 = tile
         onnx_frontend.MultiInputBase._impl_v1 = several
         onnx_frontend._normalize_negative_indices = from_end
-        importer._convert_operator = convert
+        importer._convert_operator, importer._construct_nodes = convert, construct
+
+
+def import_exported_program(program: Any, converters: dict[str, Any]) -> IRModule:
+    """TVM's Relax module of a `torch.export.ExportedProgram`, with its operators as they are;
+    `converters` has those that TVM does not know, by name, as functions of (node, importer)."""
+    from tvm.relax.frontend.torch import from_exported_program  # needs torch
+
+    return from_exported_program(
+        program,
+        unwrap_unit_return_tuple=True,
+        custom_convert_map=converters,
+        run_ep_decomposition=False,
+    )
 
 
 def _check_form(op: str, inputs: Any, attr: Any) -> None:
@@ -257,6 +291,13 @@ def meta_schedule() -> Any:
     from tvm.s_tir import meta_schedule as found
 
     return found
+
+
+def rpc_protocol() -> Any:
+    """The numbers of the RPC tracker's protocol: `RPC_TRACKER_MAGIC` and `TrackerCode`."""
+    from tvm.rpc import base
+
+    return base
 
 
 def runtime_tensor(value: NDArray[Any]) -> Any:
@@ -351,6 +392,7 @@ __all__ = [
     "quiet",
     "register_relax_op",
     "register_target_tags",
+    "rpc_protocol",
     "save_module",
     "shape_of",
     "tensor_type",

@@ -21,12 +21,14 @@ from .aot.poison import describe_violation
 from .aot.program import FLOAT_LAYER, Program
 from .compat import IRModule, save_module
 from .errors import BudgetError, DeviceError, RunError, UsageError
-from .files import write_atomically, write_tar
+from .files import write_atomically
+from .function_sizes import inference_sizes, layer_sizes
 from .metadata import describe_bc_net, describe_paths, describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
 from .micro.cycle_model import DEFAULT_TIMING, Timing
-from .micro.firmware import build_firmware
-from .micro.runner import run_on_board
+from .micro.firmware import Harness, build_firmware
+from .micro.job import Job, RunJob, run_job
+from .micro.model_library_format import ModelLibrary, write_model_library_format
 from .reference import is_exact
 from .report.layers import describe_layers, layer_levels
 from .report.limits import LayerLimit, layer_limits
@@ -39,6 +41,8 @@ from .transform.virtual_quantize import virtual_quantization
 Sample = Sequence[NDArray[Any]]
 MODULE_FILE = "module.json"
 """The folded module inside an exported folder, from which it can be compiled again."""
+METADATA_FILE, REPORT_FILE = "metadata.json", "report.json"
+"""What an exported folder says of the model, and of what it costs."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class CompiledModel:
         )
         branch = self.program.branch
         count = branch.thresholds.value.size if branch else 0
-        return ModelIo(self.name, inputs, outputs, self.options.io == "caller", count)
+        layers = len(self.program.steps)
+        return ModelIo(self.name, inputs, outputs, self.options.io == "caller", count, layers)
 
     @property
     def float_layers(self) -> tuple[str, ...]:
@@ -144,17 +149,19 @@ class CompiledModel:
             "layers": [vars(layer) for layer in layers],
         }
 
-    def export(self, directory: str | Path) -> Path:
+    def export(self, directory: str | Path, measured: Mapping[str, Any] | None = None) -> Path:
         """Writes the C library, `metadata.json` and `report.json` into `directory`.
 
-        Each file appears whole or not at all. Raises UsageError if the folder cannot be written.
+        Each file appears whole or not at all. `measured` is what a run took, for `report.json`
+        (`report.json.describe_measured`). Raises UsageError if the folder cannot be written.
         """
         directory = Path(directory)
+        report = {**self.report, **({} if measured is None else {"measured": measured})}
         files = {
             **self.sources,
             MODULE_FILE: save_module(self.module),
-            "metadata.json": json.dumps(self.metadata, indent=2) + "\n",
-            "report.json": json.dumps(self.report, indent=2) + "\n",
+            METADATA_FILE: json.dumps(self.metadata, indent=2) + "\n",
+            REPORT_FILE: json.dumps(report, indent=2) + "\n",
         }
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -171,28 +178,37 @@ class CompiledModel:
         return path
 
     def firmware_image(self, board: str | Board) -> bytes:
-        """The ELF image for a board. Started by itself it runs one inference on the first random
-        sample of seed 1 and prints its outputs."""
+        """The ELF image for a board. Of an emulated one: started by itself it runs one inference on
+        the first random sample of seed 1 and prints its outputs. Of hardware: it answers over the
+        board's UART (docs/protocol.md)."""
         board = targets.board_by_name(board) if isinstance(board, str) else board
         self.check_core(board)
         self.check_budget(board)
         with tempfile.TemporaryDirectory(prefix="vq-") as folder:
             model = self.export(Path(folder) / "model")
-            firmware = build_firmware(model, board, Path(folder) / "build", self.app)
+            harness: Harness = "rpc" if board.emulation == "none" else "semihosting"
+            build = Path(folder) / "build"
+            firmware = build_firmware(model, board, build, self.app, harness=harness)
             return firmware.elf.read_bytes()
 
     def export_model_library_format(self, path: str | Path) -> Path:
         """Writes the Model Library Format's tar (its layout, our own schema version), the same
-        bytes for the same model."""
-        members = {
-            "metadata.json": json.dumps(self.metadata, indent=2) + "\n",
-            f"codegen/host/include/{self.name}.h": self.sources[f"{self.name}.h"],
-        }
-        for name, text in self.sources.items():
-            if name != f"{self.name}.h":
-                members[f"codegen/host/src/{name}"] = text
-        members[f"src/{self.name}.relax"] = self.module.script() + "\n"
-        write_tar(Path(path), members)
+        bytes for the same model: `micro.generate_project_from_mlf` makes a project of it."""
+        caller_io = self.options.io == "caller"
+        library = ModelLibrary(
+            self.name,
+            self.sources,
+            self.metadata,
+            save_module(self.module),
+            self.module.script() + "\n",
+        )
+        write_model_library_format(
+            Path(path),
+            library,
+            target=f"{targets.DEFAULT_TARGET} -mcpu={self.options.core.name}",
+            inference=inference_sizes(self.program, self.plan, caller_io=caller_io),
+            layers=layer_sizes(self.program, self.name),
+        )
         return Path(path)
 
     def check_budget(self, board: Board) -> None:
@@ -224,6 +240,7 @@ class CompiledModel:
         timing: Timing = DEFAULT_TIMING,
         timeout_seconds: float = 120.0,
         thresholds: Sequence[int] = (),
+        elsewhere: RunJob | None = None,
     ) -> RunResult:
         """Runs samples on a board.
 
@@ -233,6 +250,7 @@ class CompiledModel:
         filled memory: DeviceError names a layer that reads or writes what is not its own; nothing
         is measured. `timing` is the cycle model's: UsageError on a board without one. `thresholds`
         are set in a model of two nets before the first sample: as many as it has, or one for all.
+        `elsewhere` runs the job in this computer's place, on a board of the same name.
         Raises UsageError for wrong inputs, BudgetError, ToolError or DeviceError as they occur.
         """
         board = targets.board_by_name(board) if isinstance(board, str) else board
@@ -242,23 +260,21 @@ class CompiledModel:
             raise UsageError(f"{board.name} has no cycle model whose timing could be set")
         samples = [check_sample(s, self.program.inputs) for s in inputs]
         wanted = check_thresholds(thresholds, self.model_io.thresholds)
-        with tempfile.TemporaryDirectory(prefix="vq-") as folder:
-            try:
-                device = run_on_board(
-                    self.export(Path(folder) / "model"),
-                    board,
-                    Path(folder) / "build",
-                    self.app,
-                    [b"".join(a.tobytes() for a in sample) for sample in samples],
-                    [self._symbols[step.function] for step in self.program.steps],
-                    timeout_seconds,
-                    poison,
-                    timing,
-                    wanted,
-                )
-            except RunError as error:
-                violation = describe_violation(self.program, error.returned)
-                raise DeviceError(f"{board.name}: {self.name}: {violation}") from error
+        job = Job(
+            self.sources,
+            self.app,
+            tuple(b"".join(a.tobytes() for a in sample) for sample in samples),
+            tuple(self._symbols[step.function] for step in self.program.steps),
+            timeout_seconds,
+            poison,
+            timing,
+            tuple(map(int, wanted)),
+        )
+        try:
+            device = run_job(job, board) if elsewhere is None else elsewhere(job)
+        except RunError as error:
+            violation = describe_violation(self.program, error.returned)
+            raise DeviceError(f"{board.name}: {self.name}: {violation}") from error
         outputs = tuple(output_arrays(self.program, data) for data in device.outputs)
         bit_exact = None
         if check:

@@ -56,6 +56,13 @@ def _logits(net: Expr, x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _evaluate(function: Expr, inputs: Sequence[NDArray[Any]]) -> Outputs:
+    result = binding_values(function, inputs)[function.body.body]
+    return result if isinstance(result, tuple) else (result,)
+
+
+def binding_values(function: Expr, inputs: Sequence[NDArray[Any]]) -> dict[Expr, Any]:
+    """What each parameter and each binding of a function of `vq.*` operators is for one sample:
+    an array or a tuple of them; and its result."""
     values: dict[Expr, Any] = dict(zip(function.params, inputs, strict=True))
 
     def value_of(expr: Expr) -> Any:
@@ -73,5 +80,5 @@ def _evaluate(function: Expr, inputs: Sequence[NDArray[Any]]) -> Outputs:
                 values[binding.var] = run(call, [value_of(a) for a in call.args])
             else:
                 values[binding.var] = value_of(call)
-    result = value_of(function.body.body)
-    return result if isinstance(result, tuple) else (result,)
+    values[function.body.body] = value_of(function.body.body)
+    return values

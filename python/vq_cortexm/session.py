@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from . import target as targets
 from .bcnet import Policy, compose
 from .build import build, build_folded
 from .c_names import c_identifier
-from .compat import load_module
-from .compiled_model import MODULE_FILE, CompiledModel, Sample
+from .compiled_model import METADATA_FILE, MODULE_FILE, CompiledModel, Sample
 from .errors import ModelError, UsageError
 from .frontend import load
+from .module_file import load_module_file
 from .op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE
 from .run_result import RunResult
 from .samples import load_samples, random_samples
@@ -43,10 +44,13 @@ def compile_model(
     float_io: bool = False,
     allow_float: bool = False,
 ) -> tuple[CompiledModel, Board | None]:
-    """Builds a model file, or a folder that `compile` made, for a target or a board's core."""
+    """Builds a model file, or a folder that `compile` made, for a target or a board's core. A
+    folder's model keeps its name, a file's is named after the file."""
     target, chosen = _target(target, board)
     quantization = requested_quantization(bits, levels, vq)
-    name = name or c_identifier(model.stem if model.is_file() else model.resolve().name, "model")
+    if name is None:
+        own = model.stem if model.is_file() else _kept_name(model) or model.resolve().name
+        name = c_identifier(own, "model")
     if model.is_dir():
         folded = load_folder(model)
         kept = str(folded["main"].attrs[ROUNDING])
@@ -152,11 +156,19 @@ def choose_samples(
     return list(random_samples(inputs, count or 1, seed))
 
 
+def _kept_name(folder: Path) -> str | None:
+    """The model's name in a folder that `compile` or `compose` made; None where there is none."""
+    try:
+        return str(json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def load_folder(folder: Path) -> Any:
     """The folded module of a folder that `compile` or `compose` made; ModelError if it is none."""
     path = folder / MODULE_FILE
     try:
-        folded = load_module(path.read_text(encoding="utf-8"))
+        folded = load_module_file(path.read_text(encoding="utf-8"))
         folded["main"].attrs[ROUNDING]
     except OSError:
         raise ModelError(

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from command_line import Run, fail, json_of, succeed
 
+from vq_cortexm.json_objects import Tuned
+from vq_cortexm.report.conform import conform
+
 
 def test_tune_then_profile_with_its_results(model: Path, tmp_path: Path, here: Run) -> None:
     db = tmp_path / "db.jsonl"
     said = json_of("tune", model, "--db", db, "--trials", "40", "--jobs", "1", run=here)
+    conform(said, Tuned)
     (layer,) = said["layers"]
     assert layer["measured"] == layer["points"]
     assert layer["failed"] == 0

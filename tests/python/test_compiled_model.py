@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -118,41 +117,6 @@ def test_report_has_macs_and_layers() -> None:
     assert report["macs"] == sum(layer["macs"] for layer in report["layers"]) > 0
     assert json.loads(json.dumps(report)) == report
     assert "plan" not in report
-
-
-def test_model_library_format_has_its_members(tmp_path: Path) -> None:
-    compiled = _build()
-    path = compiled.export_model_library_format(tmp_path / "tiny.tar")
-    with tarfile.open(path) as archive:
-        members = archive.getmembers()
-        data = {m.name.removeprefix("./"): _read(archive, m) for m in members}
-    sources = {f"codegen/host/src/{n}" for n in compiled.sources if n != "tiny.h"}
-    assert set(data) == {
-        "metadata.json",
-        "codegen/host/include/tiny.h",
-        "src/tiny.relax",
-        *sources,
-    }
-    assert json.loads(data["metadata.json"]) == compiled.metadata
-    assert data["codegen/host/include/tiny.h"].decode() == compiled.sources["tiny.h"]
-    assert b"vq.conv2d" in data["src/tiny.relax"]
-    for member in members:
-        assert member.isfile()
-        assert (member.uid, member.gid, member.mtime, member.mode) == (0, 0, 0, 0o644)
-        assert (member.uname, member.gname) == ("", "")
-    assert [m.name for m in members] == sorted(m.name for m in members)
-
-
-def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = archive.extractfile(member)
-    assert stream is not None
-    return stream.read()
-
-
-def test_model_library_format_is_reproducible(tmp_path: Path) -> None:
-    first = _build().export_model_library_format(tmp_path / "a.tar").read_bytes()
-    again = _build().export_model_library_format(tmp_path / "b.tar").read_bytes()
-    assert first == again
 
 
 def test_model_library_format_into_no_folder_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from vq_cortexm.compat import constant, tensor_type
 from vq_cortexm.errors import UsageError
 from vq_cortexm.frontend import from_tflite
 from vq_cortexm.reference import run_reference
-from vq_cortexm.target import BOARDS, CORES, core_of_target
+from vq_cortexm.tags import core_of_target
+from vq_cortexm.target import BOARDS, CORES
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_int8.onnx"
 X = np.arange(-30, 30, 5, dtype=np.int8).reshape(1, 12)

@@ -152,6 +152,7 @@ def _listed(figures: Figures | Budgets, asked: Budgets | None = None) -> str:
 
 def _check(options: FitOptions) -> Board:
     board = targets.board_by_name(options.board)
+    targets.check_runs_here(board)
     if board.emulation == "host":
         raise UsageError("the host has no flash or cycles to measure; see `vq-cortexm boards`")
     if options.budgets.cycles is not None and not board.core.models_cycles:

@@ -1,4 +1,4 @@
-"""Model files → Relax QDQ."""
+"""Model files, and programs that PyTorch exported, → Relax QDQ."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..compat import IRModule
 from ..errors import ModelError
+from .exported_program import from_exported_program
 from .onnx import from_onnx
 from .relay_json import from_relay_json
 from .tflite import from_tflite
@@ -28,4 +29,4 @@ def load(path: str | Path) -> IRModule:
     return _READERS[path.suffix](path)
 
 
-__all__ = ["from_onnx", "from_relay_json", "from_tflite", "load"]
+__all__ = ["from_exported_program", "from_onnx", "from_relay_json", "from_tflite", "load"]

@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
 from ..c_names import c_identifier
-from ..compat import IRModule, onnx_as_operators, quiet
+from ..compat import IRModule, forget, onnx_as_operators, quiet
 from ..errors import ModelError, first_line
 from .larq import FLOAT_REST, is_float_binary, with_bipolar_quants
 from .onnx_checks import check_graph
@@ -51,20 +51,16 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
     inputs = [value for value in proto.graph.input if value.name not in initializers]
     shapes = {value.name: _shape(value, name) for value in inputs}
     try:
-        with quiet(), onnx_as_operators():
+        with quiet(), onnx_as_operators() as made:
             module = import_onnx(proto, shape_dict=shapes)
         module = relax.transform.DeadCodeElimination()(module)
     except Exception as error:  # TVM raises many types
         reason = first_line(error)
-        with quiet():
-            # tracebacks hold the importer's builder, which complains when it goes
-            chain: BaseException | None = error
-            while chain is not None:
-                chain.__traceback__, chain = None, chain.__context__
-            del error
+        forget(error)
         raise ModelError(f"{name}: cannot be imported: {reason}") from None
     names = [c_identifier(value.name) for value in proto.graph.output]
-    module["main"] = module["main"].with_attr("vq.output_names", names)
+    tensors = {var.name: tensor for tensor, var in made.items() if isinstance(var, relax.Var)}
+    module["main"] = module["main"].with_attrs({"vq.output_names": names, "vq.tensors": tensors})
     return module
 
 

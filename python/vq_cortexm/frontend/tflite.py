@@ -69,8 +69,14 @@ class _Importer(Importer):
             [short_name(self.graph.tensors[i].name) for i in self.graph.outputs]
         )
         module = self.builder.get()
+        tensor_names = self.graph.tensor_names
+        tensors = {
+            var.name: tensor_names[index]
+            for index, var in self.values.items()
+            if isinstance(var, relax.Var)
+        }
         module["main"] = module["main"].with_attrs(
-            {"vq.output_names": output_names, "vq.source": "tflite"}
+            {"vq.output_names": output_names, "vq.source": "tflite", "vq.tensors": tensors}
         )
         return module
 

@@ -6,6 +6,7 @@ Nothing is interpreted here beyond the schema; `tflite.py` gives the operators t
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,16 @@ class TfliteGraph:
     operators: tuple[TfliteOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """A name for each tensor; with its index where the file's own is empty or not the only
+        one."""
+        count = Counter(tensor.name for tensor in self.tensors)
+        return tuple(
+            tensor.name if tensor.name and count[tensor.name] == 1 else f"{tensor.name}#{index}"
+            for index, tensor in enumerate(self.tensors)
+        )
 
 
 def read_graph(source: bytes | Any, name: str) -> TfliteGraph:

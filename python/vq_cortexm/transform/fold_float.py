@@ -64,7 +64,14 @@ class FoldWithFloat:
 
     def transform_module(self, module: IRModule, _context: Any) -> IRModule:
         """The folded module; only `main` is rewritten."""
-        return fold_by(_FloatFolder(module["main"], self.rounding, self.floats), module)
+        return fold_by(folder_of(module, self.rounding, self.floats), module)
+
+
+def folder_of(module: IRModule, rounding: Rounding, floats: Floats) -> QdqFolder:
+    """The fold of `main`, not yet run."""
+    if floats == Floats():
+        return QdqFolder(module["main"], rounding)
+    return _FloatFolder(module["main"], rounding, floats)
 
 
 class _FloatFolder(QdqFolder):

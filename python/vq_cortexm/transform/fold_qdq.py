@@ -39,6 +39,7 @@ from .qdq_context import (
     ACTIVATIONS,
     FLOAT_HINT,
     SOURCE,
+    TENSORS,
     LayerContext,
     QuantParams,
     activation_range,
@@ -106,7 +107,8 @@ class QdqFolder:
             outputs = [self.output(e) for e in self._result_fields(function.body.body)]
             tensors = [tensor for tensor, _ in outputs]
             finish(tensors[0] if len(tensors) == 1 else relax.Tuple(tensors))
-        folded = self.builder.get()["main"].with_attrs(kept_attrs(function))
+        attrs = {k: v for k, v in kept_attrs(function).items() if k != TENSORS}
+        folded = self.builder.get()["main"].with_attrs(attrs)
         inputs = [describe(self.params.get(p)) for p in function.params]
         described = {"inputs": inputs, "outputs": [describe(q) for _, q in outputs]}
         for side, given in kept_attrs(function).get("vq.quantization", {}).items():

@@ -17,6 +17,10 @@ from ..op.rounding import Rounding
 SOURCE = "vq.source"
 """The attribute of `main` that says which kind of file it comes from: "tflite" or nothing."""
 
+TENSORS = "vq.tensors"
+"""The attribute of an imported `main` that has the name in the file of what a variable is, by the
+variable's name."""
+
 ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
 
 FLOAT_HINT = "quantize it, or --allow-float computes it in float32"

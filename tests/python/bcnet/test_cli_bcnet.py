@@ -10,6 +10,8 @@ from command_line import Run, fail, json_of, one_convolution, succeed
 from two_nets import accurate, fast
 
 from vq_cortexm.build import build_folded
+from vq_cortexm.json_objects import Compiled
+from vq_cortexm.report.conform import conform
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def test_thresholds_from_a_file(nets: tuple[Path, Path], tmp_path: Path, here: R
     file = tmp_path / "thresholds.json"
     file.write_text("[1, 2, 3, 4, 5]")
     both = tmp_path / "both"
-    succeed("bcnet", "compose", *nets, "-o", both, "--thresholds", file, run=here)
+    said = json_of("bcnet", "compose", *nets, "-o", both, "--thresholds", file, run=here)
+    conform(said, Compiled)
     metadata = json.loads((both / "metadata.json").read_text())
     assert metadata["bc_net"]["thresholds"] == [1, 2, 3, 4, 5]
     assert "path accurate: 2 inferences" in succeed(

@@ -8,15 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Run, fail, json_of, one_convolution, succeed
+from farm_servers import KEY, server_here, tracker_here
 from two_nets import BOTH, CLASSES, accurate, fast, samples
 
 from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.bcnet.answers import collect
 from vq_cortexm.bcnet.evaluate import evaluate
 from vq_cortexm.build import build_folded
+from vq_cortexm.json_objects import Calibrated
+from vq_cortexm.micro.job import Job, run_job
+from vq_cortexm.micro.runner import DeviceRun
 from vq_cortexm.reference import run_reference
+from vq_cortexm.report.conform import conform
+from vq_cortexm.report.folder import read_build
 from vq_cortexm.target import board_by_name
 from vq_cortexm.transform.composed import with_thresholds
+from vq_cortexm.tune.session import compiler_id
 
 COUNT = 60
 
@@ -59,6 +66,11 @@ def test_thresholds_by_class_are_one_for_each(folder: Path, tmp_path: Path, here
     options = ["--data", labelled(tmp_path), "--per-class", "--cycles", "40000"]
     printed = succeed("bcnet", "calibrate", folder, *options, run=here)
     assert len(json.loads(printed)) == CLASSES
+    described = json_of("bcnet", "calibrate", folder, *options, run=here)
+    conform(described, Calibrated)
+    assert described["thresholds"] == json.loads(printed)
+    paths = described["path_cycles"]
+    assert paths["fast"] <= described["mean_cycles"] <= min(paths["accurate"], 40_000)
 
 
 def test_evaluation_is_written_with_its_plot(folder: Path, tmp_path: Path, here: Run) -> None:
@@ -70,6 +82,7 @@ def test_evaluation_is_written_with_its_plot(folder: Path, tmp_path: Path, here:
     assert described["samples"] == COUNT
     assert [p["escalated"] for p in described["points"]][::-1][0] == 1
     assert (out / "sweep.svg").read_text().startswith("<?xml")
+    assert read_build(out).evaluation == described
 
 
 def test_sweep_on_the_board_decides_as_the_host_does() -> None:
@@ -120,3 +133,21 @@ def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
     assert "1 or 5" in fail(
         2, "bcnet", "eval", folder, "--data", data, "--thresholds", "1,2", run=here
     )
+
+
+def test_a_farm_measures_the_same(folder: Path, tmp_path: Path, here: Run) -> None:
+    evaluate = ["bcnet", "eval", folder, "--data", labelled(tmp_path)]
+    jobs = []
+
+    def run(job: Job) -> DeviceRun:
+        jobs.append(job)
+        return run_job(job, board_by_name("mps2-an386"))
+
+    with (
+        tracker_here() as tracker,
+        server_here(tracker, run, identity=compiler_id(), board="mps2-an386"),
+    ):
+        where = ["--tracker", str(tracker), "--key", KEY]
+        assert json_of(*evaluate, *where, run=here) == json_of(*evaluate, run=here)
+    # both paths, and each net alone
+    assert len(jobs) == 4

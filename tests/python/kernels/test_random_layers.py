@@ -29,7 +29,7 @@ from vq_cortexm.op.slice import SliceAttrs
 from vq_cortexm.op.softmax import SoftmaxAttrs
 from vq_cortexm.op.transpose import TransposeAttrs
 from vq_cortexm.samples import random_samples
-from vq_cortexm.target import core_of_target
+from vq_cortexm.tags import core_of_target
 from vq_cortexm.transform.lower_to_tir import layer_of
 from vq_cortexm.transform.rewriting import bindings_of
 from vq_cortexm.transform.vq_config import VirtualQuantizeConfig

@@ -20,7 +20,7 @@ from vq_cortexm.op.conv2d import Conv2dAttrs, constants
 from vq_cortexm.op.registry import make_call
 from vq_cortexm.op.rounding import requantize
 from vq_cortexm.reference import run_reference
-from vq_cortexm.target import core_of_target
+from vq_cortexm.tags import core_of_target
 from vq_cortexm.transform import FuseSigns, VirtualQuantizeConfig, fold_pipeline
 from vq_cortexm.transform.fuse_signs import thresholds
 from vq_cortexm.transform.rewriting import bindings_of

@@ -15,7 +15,7 @@ from vq_cortexm.build import build_folded
 from vq_cortexm.errors import UsageError
 from vq_cortexm.reference import run_reference
 from vq_cortexm.samples import random_samples
-from vq_cortexm.target import core_of_target
+from vq_cortexm.tags import core_of_target
 from vq_cortexm.transform.lower_to_tir import built_for, realisations
 
 CORE = core_of_target("vq-cortexm")
