@@ -5,14 +5,14 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify bench bench-bcnet bench-tune format setup lint types c-format unit slow clean distclean
+.PHONY: demo test verify bench bench-bcnet bench-tune docs docs-check format setup lint types c-format unit slow device clean distclean
 
 demo: setup
 	$(BIN)/python examples/digits/demo.py
 
 test: lint types c-format unit
 
-# `make test`, the slow tests, and the record of both in docs/verify.md.
+# `make test`, the slow tests, the device's twenty times, and the record in docs/verify.md.
 verify: setup
 	$(BIN)/python scripts/verify.py
 
@@ -38,6 +38,15 @@ bench-tune:
 	$(BIN)/python benchmarks/tune_shipped.py "$(MODELS)"
 	$(BIN)/python benchmarks/tuning.py "$(MODELS)"
 
+# The site of docs/ in build/site, strictly; the reference in docs/reference is written first.
+docs: setup
+	$(BIN)/python scripts/write_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# What checks each code block and each table of figures in README and docs; status 2 if one has none.
+docs-check: setup
+	$(BIN)/python scripts/docs_check.py
+
 format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
@@ -61,6 +70,15 @@ unit: setup
 
 slow: setup
 	$(PYTEST) -m slow
+
+# What talks to devices, as often as a flaky test needs to show: a second try is never made.
+DEVICE_RUNS := 20
+DEVICE_TESTS := tests/python/micro tests/python/farm tests/python/test_cli_micro.py \
+	tests/python/test_cli_serve.py
+
+device: setup
+	for run in $$(seq $(DEVICE_RUNS)); do echo "run $$run of $(DEVICE_RUNS)" && \
+		$(PYTEST) $(DEVICE_TESTS) || exit 1; done
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

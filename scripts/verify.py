@@ -25,9 +25,10 @@ CHECKS = {
     "c-format": "clang-format of the C files",
     "unit": "pytest, all but the slow tests",
     "slow": "pytest, the slow tests",
+    "device": "pytest, what talks to devices, 20 times in a row",
 }
 PACKAGES = "apache-tvm", "onnxruntime", "ai-edge-litert", "tflite-micro"
-TOOLS = "arm-none-eabi-gcc", "qemu-system-arm"
+TOOLS = "arm-none-eabi-gcc", "qemu-system-arm", "clang", "cppcheck"
 
 
 def output(*command: str) -> str:
@@ -49,7 +50,8 @@ def run(check: str) -> tuple[bool, str]:
             lines.append(line)
     passed = process.returncode == 0
     summaries = re.findall(r"^=+ (.*\d+ (?:passed|failed|error).*?) in ", "".join(lines), re.M)
-    return passed, summaries[-1] if summaries else ("passed" if passed else "failed")
+    words = summaries[-1] if summaries else ("passed" if passed else "failed")
+    return passed, f"{len(summaries)} times, the last: {words}" if len(summaries) > 1 else words
 
 
 def commit() -> str:
