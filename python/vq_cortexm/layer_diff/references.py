@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..compat import quiet
 from ..errors import ModelError, ToolError, UsageError, first_line
+from ..files import load_arrays
 from ..frontend.qonnx_graph import is_qonnx
 from ..frontend.tflite_file import TfliteGraph, read_graph
 from ..samples import Sample
@@ -184,12 +185,11 @@ def read_tensors(path: Path, samples: int) -> list[Tensors]:
     """The arrays of a `.npz`, each of one sample, or of several with one more axis in front or in
     place of a batch of 1. UsageError for anything else."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except OSError as error:
-        raise UsageError(f"--reference {path}: {error.strerror or first_line(error)}") from None
-    except Exception:
-        raise UsageError(f"--reference {path}: not a .npz file of plain arrays") from None
+        arrays = load_arrays(path)
+    except UsageError as error:
+        raise UsageError(f"--reference {error}") from None
+    if not isinstance(arrays, dict):
+        raise UsageError(f"--reference {path}: one array without a name; save them in a .npz file")
     if samples == 1:
         return [arrays]
     wrong = [name for name, a in arrays.items() if a.ndim == 0 or len(a) != samples]

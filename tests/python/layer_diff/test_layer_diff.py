@@ -191,7 +191,10 @@ def test_refusals(here: Run, keywords: Path, tmp_path: Path) -> None:
     assert "needs --input" in refused(keywords, "--reference", given)
     assert "has no tensor of any layer" in refused(keywords, "--reference", given, "--input", x)
     assert "No such file" in refused(keywords, "--reference", tmp_path / "no.npz", "--input", x)
-    assert "not a .npz file" in refused(keywords, "--reference", damaged(tmp_path), "--input", x)
+    hurt = damaged(tmp_path)
+    assert "not a .npy or .npz file" in refused(keywords, "--reference", hurt, "--input", x)
+    hurt.write_bytes(x.read_bytes())
+    assert "one array without a name" in refused(keywords, "--reference", hurt, "--input", x)
     assert "exclude each other" in refused(keywords, "--input", x, "--random", "2")
     np.savez(given, conv_2d_0=np.zeros((1, 2, 2, 12), np.int8))
     assert "has the shape (1, 2, 2, 12), ours (1, 5, 3, 12)" in refused(
