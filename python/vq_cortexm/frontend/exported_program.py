@@ -15,16 +15,8 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from ..c_names import c_identifier
-from ..compat import (
-    Expr,
-    IRModule,
-    constant,
-    constant_value,
-    forget,
-    import_exported_program,
-    quiet,
-    shape_of,
-)
+from ..compat import Expr, IRModule, constant, constant_value, quiet, shape_of
+from ..compat_importers import forget, import_exported_program
 from ..errors import ModelError, UsageError, first_line
 
 _DTYPES = {"torch.int8": "int8", "torch.uint8": "uint8", "torch.int16": "int16"}

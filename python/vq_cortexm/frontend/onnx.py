@@ -10,7 +10,8 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx as import_onnx
 
 from ..c_names import c_identifier
-from ..compat import IRModule, forget, onnx_as_operators, quiet
+from ..compat import IRModule, quiet
+from ..compat_importers import forget, onnx_as_operators
 from ..errors import ModelError, first_line
 from .larq import FLOAT_REST, is_float_binary, with_bipolar_quants
 from .onnx_checks import check_graph

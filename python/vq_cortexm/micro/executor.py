@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from ..compat import device_tensor
+from ..compat import runtime_tensor
 from ..errors import UsageError
 from ..op.bc_net import PATHS, Path
 from ..samples import check_thresholds
@@ -63,14 +63,14 @@ class AotModule:
         info, data = self.device.model.inputs[index], self.device.input(index)
         if data is None:
             raise UsageError(f"input {info.name!r} was not set")
-        return device_tensor(info.from_bytes(data))
+        return runtime_tensor(info.from_bytes(data))
 
     def get_output(self, index: int) -> Any:
         """An output of the last run, a tensor of TVM's."""
         outputs = self.device.model.outputs
         if not 0 <= index < len(outputs):
             raise UsageError(f"no output {index}; {self._model_has(outputs, 'outputs')}")
-        return device_tensor(outputs[index].from_bytes(self.device.output(index)))
+        return runtime_tensor(outputs[index].from_bytes(self.device.output(index)))
 
     def get_num_inputs(self) -> int:
         """How many inputs the model has."""

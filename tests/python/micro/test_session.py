@@ -10,7 +10,7 @@ import two_nets
 from fake_device import FakeDevice
 from linked_models import composed, fake_link, link, tiny
 
-from vq_cortexm.compat import device_tensor
+from vq_cortexm.compat import runtime_tensor
 from vq_cortexm.errors import DeviceError, UsageError
 from vq_cortexm.micro.executor import AotModule
 from vq_cortexm.micro.session import Session, SessionTerminatedError, create_local_aot_executor
@@ -33,7 +33,7 @@ def test_as_microtvm_has_it(executor: AotModule):
     assert executor.get_input_name(0) == name
     assert executor.get_input_index(name) == 0
     assert executor.get_input_info() == ({name: (1, 7, 5, 2)}, {name: "int8"})
-    for given in (sample[0], device_tensor(sample[0])):
+    for given in (sample[0], runtime_tensor(sample[0])):
         executor.set_input(name, given)
         np.testing.assert_array_equal(executor.get_input(0).numpy(), sample[0])
         executor.run()
