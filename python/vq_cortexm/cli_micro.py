@@ -181,6 +181,8 @@ def run(
             click.echo(str(result.times))
         if result.layers:
             Console(width=None if Console().is_terminal else 140).print(_layer_table(result.layers))
+        if result.bit_exact is not None:
+            click.echo(f"bit-exact with the reference: {'yes' if result.bit_exact else 'NO'}")
     if result.bit_exact is False:
         raise SystemExit(1)
 

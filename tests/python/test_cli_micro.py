@@ -61,8 +61,10 @@ def test_create_build_flash_run(here: Run, model: Path, project: Path, tmp_path:
     assert result["layers"][0]["cycles"] > 0
     with np.load(outputs) as saved:
         assert [array.tolist() for array in saved.values()] == result["outputs"][0]
-    printed = succeed("micro", "run", project, "--print-top", "2", "--fill-mode", "ones", run=here)
-    title, *lines = printed.splitlines()
+    of_ones = ["--print-top", "2", "--fill-mode", "ones", "--check"]
+    printed = succeed("micro", "run", project, *of_ones, run=here)
+    title, *lines, verdict = printed.splitlines()
+    assert verdict == "bit-exact with the reference: yes"
     assert title.endswith("int8[1, 2, 2, 5]")
     values = [int(line.split()[1]) for line in lines]
     assert len(values) == 2 and values == sorted(values, reverse=True)
