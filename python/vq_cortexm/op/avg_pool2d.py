@@ -17,9 +17,7 @@ import numpy.typing as npt
 
 from .quantization import (
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     to_output,
 )
 from .rounding import (
@@ -177,7 +175,4 @@ class AvgPool2dAttrs:
             raise ValueError(
                 f"{op}: truncated means keep scale and zero point; requantize after it"
             )
-        check_scale(op, "x_scale", self.x_scale)
-        check_scale(op, "y_scale", self.y_scale)
-        check_zero_point(op, "x_zero_point", self.x_zero_point)
-        check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+        check_requantizing(op, self)

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from .quantization import (
     channel_parameters,
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     is_wide,
     to_output,
 )
@@ -113,9 +111,4 @@ class Conv2dAttrs:
     def __post_init__(self) -> None:
         if self.groups < 1:
             raise ValueError(f"conv2d: groups {self.groups} must be at least 1")
-        check_scale("conv2d", "x_scale", self.x_scale)
-        check_scale("conv2d", "y_scale", self.y_scale)
-        check_zero_point("conv2d", "x_zero_point", self.x_zero_point)
-        check_output(
-            "conv2d", self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max
-        )
+        check_requantizing("conv2d", self)

@@ -12,9 +12,7 @@ import numpy.typing as npt
 from .quantization import (
     channel_parameters,
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     to_output,
 )
 from .rounding import Int64Array, RequantizeConstants, requantize, requantize_constants
@@ -125,7 +123,4 @@ class Conv2dTransposeAttrs:
                 f"{op}: groups {self.groups} and strides {self.strides} must be at least 1, padding"
                 f" {self.padding} and output_padding {self.output_padding} at least 0"
             )
-        check_scale(op, "x_scale", self.x_scale)
-        check_scale(op, "y_scale", self.y_scale)
-        check_zero_point(op, "x_zero_point", self.x_zero_point)
-        check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+        check_requantizing(op, self)

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from .quantization import (
     channel_parameters,
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     is_wide,
     to_output,
 )
@@ -88,9 +86,4 @@ class DenseAttrs:
     y_dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        check_scale("dense", "x_scale", self.x_scale)
-        check_scale("dense", "y_scale", self.y_scale)
-        check_zero_point("dense", "x_zero_point", self.x_zero_point)
-        check_output(
-            "dense", self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max
-        )
+        check_requantizing("dense", self)

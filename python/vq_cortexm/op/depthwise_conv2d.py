@@ -11,9 +11,7 @@ import numpy.typing as npt
 from .quantization import (
     channel_parameters,
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     is_wide,
     to_output,
 )
@@ -104,8 +102,4 @@ class DepthwiseConv2dAttrs:
     y_dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        op = "depthwise_conv2d"
-        check_scale(op, "x_scale", self.x_scale)
-        check_scale(op, "y_scale", self.y_scale)
-        check_zero_point(op, "x_zero_point", self.x_zero_point)
-        check_output(op, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max)
+        check_requantizing("depthwise_conv2d", self)

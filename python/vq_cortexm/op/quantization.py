@@ -45,6 +45,15 @@ def check_output(
         )
 
 
+def check_requantizing(op: str, attrs: Any) -> None:
+    """Raises ValueError unless the attributes of an operator from x's quantization to y's, named as
+    RequantizeAttrs has them, are within their ranges."""
+    check_scale(op, "x_scale", attrs.x_scale)
+    check_scale(op, "y_scale", attrs.y_scale)
+    check_zero_point(op, "x_zero_point", attrs.x_zero_point)
+    check_output(op, attrs.rounding, attrs.y_dtype, attrs.y_zero_point, attrs.y_min, attrs.y_max)
+
+
 def check_activation(op: str, name: str, x: npt.NDArray[Any], rank: int | None = None) -> None:
     """Raises ValueError unless x is int8, uint8 or int16, of the wanted rank where one is given."""
     if x.dtype.name not in ACTIVATION_DTYPES:

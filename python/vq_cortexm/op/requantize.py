@@ -16,9 +16,7 @@ import numpy.typing as npt
 
 from .quantization import (
     check_activation,
-    check_output,
-    check_scale,
-    check_zero_point,
+    check_requantizing,
     dtype_range,
     to_output,
 )
@@ -82,9 +80,4 @@ class RequantizeAttrs:
     y_dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        check_scale(self.OP, "x_scale", self.x_scale)
-        check_scale(self.OP, "y_scale", self.y_scale)
-        check_zero_point(self.OP, "x_zero_point", self.x_zero_point)
-        check_output(
-            self.OP, self.rounding, self.y_dtype, self.y_zero_point, self.y_min, self.y_max
-        )
+        check_requantizing(self.OP, self)
