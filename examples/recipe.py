@@ -2,11 +2,14 @@
 
 python examples/NAME/train.py --data FOLDER                      trains; models to build/NAME
 python examples/NAME/train.py --data FOLDER --measure MODEL...   only measures
+
+`--record CARD` puts the table in the place of the one that a page has.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,13 +79,21 @@ def main(recipe: Recipe) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--output", type=Path, default=Path("build") / recipe.name)
     parser.add_argument("--measure", type=Path, nargs="+", metavar="MODEL", help="train nothing")
+    parser.add_argument("--record", type=Path, metavar="CARD", help="a page that gets the table")
     arguments = parser.parse_args()
     try:
+        card = arguments.record.read_text(encoding="utf-8") if arguments.record else HEADING
+        if HEADING not in card:
+            parser.error(f"{arguments.record}: has no table of figures")
         training, test = recipe.load(arguments.data)
         models = arguments.measure or train(recipe, training, test, arguments.output)
         print(HEADING)
+        rows = []
         for path in models:
-            print(table_row(path.stem, measure(path, test, recipe.input_scale)), flush=True)
+            rows.append(table_row(path.stem, measure(path, test, recipe.input_scale)))
+            print(rows[-1], flush=True)
+        if arguments.record:
+            arguments.record.write_text(with_table(card, rows), encoding="utf-8")
     except FileNotFoundError as error:
         parser.error(f"{error.filename}: no such file; README.md says what the folder holds")
     except VqError as error:
@@ -156,6 +167,14 @@ def table_row(name: str, figures: Figures) -> str:
         f"| {name} | {f.accuracy:.2%} | {f.samples:,} | {f.constants_bytes:,} "
         f"| {f.flash_bytes:,} | {f.ram_bytes:,} | {f.cycles / 1e6:.2f} M |"
     )
+
+
+def with_table(card: str, rows: list[str]) -> str:
+    """The page with these rows in its table of figures."""
+    before, _, behind = card.partition(HEADING)
+    old = re.match(r"(?:\n\|.*)*", behind)
+    assert old is not None
+    return "\n".join([before + HEADING, *rows]) + behind[old.end() :]
 
 
 def images(*paths: Path) -> Samples:

@@ -46,6 +46,15 @@ def _macs(net: nn.Module, shape: tuple[int, ...]) -> dict[bool, int]:
     return macs
 
 
+def _weights(net: nn.Module) -> dict[bool, int]:
+    """Weights of convolutions and dense layers, by whether they are binary."""
+    weights = {False: 0, True: 0}
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, BinaryConv2d)):
+            weights[isinstance(module, BinaryConv2d)] += module.weight.numel()
+    return weights
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
@@ -67,6 +76,12 @@ def test_nets_keep_to_the_limits(
     assert 0.26 * of_fast[True] + 1.3 * of_fast[False] < 0.25 * of_accurate[False]
     layers = [m for m in fast.modules() if isinstance(m, BinaryConv2d)]
     assert all(m.weight.shape[1] % 32 == 0 for m in layers)
+    card = (EXAMPLES / "bcnet" / "README.md").read_text(encoding="utf-8")
+    sizes = [cell for net in (accurate, fast) for cell in (_weights(net), _macs(net, shape))]
+    weights, macs, fast_weights, fast_macs = (sum(size.values()) for size in sizes)
+    cells = f"{weights / 1e3:.0f} k | {macs / 1e6:.1f} M"
+    cells += f" | {fast_weights / 1e3:.0f} k | {fast_macs / 1e6:.1f} M"
+    assert f"| `{name}` | {cells} |" in card
 
 
 def _faces(folder: Path, name: str, count: int) -> None:

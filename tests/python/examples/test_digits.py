@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +66,15 @@ def test_model_is_small_and_has_every_kind_of_layer():
     operators = {node.op_type for node in onnx.load(MODEL).graph.node}
     assert operators >= {"Conv", "Add", "MaxPool", "GlobalAveragePool", "Gemm"}
     assert MODEL.stat().st_size < 60_000
+
+
+@pytest.mark.slow
+def test_training_makes_such_a_model(tmp_path):
+    for name in ("data.py", "train.py"):
+        shutil.copy(DIGITS / name, tmp_path)
+    command = [sys.executable, str(tmp_path / "train.py")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shares = re.findall(r"^(float|int8) +train +([\d.]+)% +test +([\d.]+)%$", said, re.MULTILINE)
+    assert [name for name, _, _ in shares] == ["float", "int8"]
+    assert all(float(share) >= 97 for _, *both in shares for share in both)
+    assert (tmp_path / MODEL.name).stat().st_size == MODEL.stat().st_size

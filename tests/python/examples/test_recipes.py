@@ -134,9 +134,19 @@ def test_recipe_goes_from_recordings_to_the_table(
     assert compiled == pytest.approx(pytorch[1:], abs=5.01)
 
     models = [str(path) for path in sorted(output.glob("*_4bit.onnx"))]
-    monkeypatch.setattr("sys.argv", [*arguments, "--measure", *models])
+    heading = captured.out.splitlines()[:2]
+    card = tmp_path / "card.md"
+    card.write_text("\n".join(["# A card", "", *heading, "| old | 1 |", "", "Text."]))
+    monkeypatch.setattr("sys.argv", [*arguments, "--measure", *models, "--record", str(card)])
     example["main"](recipe)
     assert capsys.readouterr().out.splitlines()[2:] == rows[:1]
+    assert card.read_text().splitlines() == ["# A card", "", *heading, rows[0], "", "Text."]
+
+    card.write_text("# Another page")
+    with pytest.raises(SystemExit) as caught:
+        example["main"](recipe)
+    assert caught.value.code == 2
+    assert "card.md: has no table of figures" in capsys.readouterr().err
 
 
 def test_missing_data_are_one_line_and_status_2(
