@@ -1,6 +1,6 @@
 """Damaged files of every format are read: either they are understood, or refused in one line.
 
-    python benchmarks/fuzz_readers.py --count 1000 --seed 1 [--reader tflite] [--first 0]
+    python benchmarks/fuzz_readers.py --count 1000 --seed 1 [--reader tflite] [--first 0] [--jobs 2]
 
 Prints a table, and a line for each file that made a reader fail, crash, hang or ask for too much
 memory; exit status 1 if there was one. What a number stands for depends on the seed alone:
@@ -16,6 +16,8 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
@@ -24,6 +26,7 @@ from fuzz.campaign import Outcome, draw, run
 from fuzz.readers import READERS
 
 RECORD = "<!-- written by benchmarks/fuzz_readers.py -->"
+FILES_PER_TASK = 250
 HEADER = (
     "| reader | files | read | refused | failed | slowest, s | memory, MB | files/s |",
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--reader", choices=READERS, action="append", help="default: all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that read at the same time")
     parser.add_argument("--keep", type=Path, help="a folder for the files that were not handled")
     parser.add_argument("--record", type=Path, help="a page that gets command and table")
     options = parser.parse_args()
@@ -44,13 +48,21 @@ def main() -> int:
     numbers = range(options.first, options.first + options.count)
     failures: list[Outcome] = []
     rows, total = [], Counter[str]()
-    for reader in options.reader or READERS:
-        start = time.monotonic()
-        outcomes = list(run(reader, options.seed, numbers))
-        rows.append(row(reader, outcomes, time.monotonic() - start))
-        print(rows[-1], flush=True)
-        total.update(outcome.kind for outcome in outcomes)
-        failures += [outcome for outcome in outcomes if not outcome.is_good]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        submitted = {
+            reader: [
+                pool.submit(run_some, reader, options.seed, numbers[at : at + FILES_PER_TASK])
+                for at in range(0, len(numbers), FILES_PER_TASK)
+            ]
+            for reader in options.reader or READERS
+        }
+        for reader, tasks in submitted.items():
+            results = [task.result() for task in tasks]
+            outcomes = [outcome for some, _ in results for outcome in some]
+            rows.append(row(reader, outcomes, sum(seconds for _, seconds in results)))
+            print(rows[-1], flush=True)
+            total.update(outcome.kind for outcome in outcomes)
+            failures += [outcome for outcome in outcomes if not outcome.is_good]
     for failure in failures:
         print(f"{failure.reader} --first {failure.number}: {failure.kind}: {failure.said}")
         if options.keep:
@@ -63,10 +75,18 @@ def main() -> int:
     return 1 if failures else 0
 
 
+def run_some(reader: str, seed: int, numbers: Sequence[int]) -> tuple[list[Outcome], float]:
+    """The outcomes of these cases, in order, and the seconds they took."""
+    start = time.monotonic()
+    return list(run(reader, seed, numbers)), time.monotonic() - start
+
+
 def write_record(options: argparse.Namespace, rows: list[str], total: Counter[str]) -> None:
     """Replaces what the page has."""
     text = options.record.read_text(encoding="utf-8")
     command = f"python benchmarks/fuzz_readers.py --count {options.count} --seed {options.seed}"
+    if options.jobs > 1:
+        command += f" --jobs {options.jobs}"
     if options.reader:
         command += "".join(f" --reader {shlex.quote(reader)}" for reader in options.reader)
     failed = total.total() - total["read"] - total["refused"]
