@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden",
         action="store_true",
-        help="write the generated C of the tiny models to tests/golden instead of comparing",
+        help="write what is kept instead of comparing: tests/golden, docs/pictures",
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import chromium
+from playwright.sync_api import Browser
 from reported import write_reported
 
 
@@ -19,3 +22,10 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own(reported: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return shutil.copytree(reported, tmp_path / "both")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the session: while it is there, an event loop runs in this thread."""
+    with chromium() as launched:
+        yield launched

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import SLOW, open_page
+from playwright.sync_api import Browser, Page, expect
 
 from vq_cortexm.report.budgets import choose_board
 from vq_cortexm.report.folder import read_build
 from vq_cortexm.report.page import render_page
 
 CHECKS = (Path(__file__).parent / "page_checks.js").read_text()
-PHONE, DESK = {"width": 320, "height": 640}, {"width": 1200, "height": 900}
-SLOW = 120_000
-"""Milliseconds: of a busy machine."""
+PHONE = {"width": 320, "height": 640}
 FILES = {"report": "report.json", "metadata": "metadata.json"}
 FILES |= {"pareto": "pareto.json", "eval": "eval.json"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # a container has no sandbox; where there is no browser of the system Playwright has its own
-    system = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=system, args=["--no-sandbox"], timeout=SLOW
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +30,6 @@ def file(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(text)
     return path
-
-
-def open_page(browser: Browser, file: Path, **options: Any) -> Page:
-    page = browser.new_context(**{"viewport": DESK, **options}).new_page()
-    page.set_default_timeout(SLOW)
-    page.goto(file.as_uri())
-    return page
 
 
 @pytest.fixture
