@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from .aot.poison import describe_violation
 from .aot.program import FLOAT_LAYER, Program
 from .compat import IRModule, save_module
 from .errors import BudgetError, DeviceError, RunError, UsageError
-from .files import write_atomically
+from .files import digest, write_atomically
 from .function_sizes import inference_sizes, layer_sizes
 from .metadata import describe_bc_net, describe_paths, describe_program
 from .micro.app import AppSpec, IoTensor, ModelIo
@@ -29,6 +28,7 @@ from .micro.cycle_model import DEFAULT_TIMING, Timing
 from .micro.firmware import Harness, build_firmware
 from .micro.job import Job, RunJob, run_job
 from .micro.model_library_format import ModelLibrary, write_model_library_format
+from .module_file import MODULE_CHECKSUM
 from .reference import is_exact
 from .report.layers import describe_layers, layer_levels
 from .report.limits import LayerLimit, layer_limits
@@ -128,10 +128,7 @@ class CompiledModel:
             "float_layers": list(self.float_layers),
             **describe_bc_net(self.module, self.program),
             **describe_program(self.program, self.plan),
-            "files": {
-                name: hashlib.sha256(text.encode()).hexdigest()
-                for name, text in sorted(self.sources.items())
-            },
+            "files": {name: digest(text) for name, text in sorted(self.sources.items())},
         }
 
     @property
@@ -157,10 +154,12 @@ class CompiledModel:
         """
         directory = Path(directory)
         report = {**self.report, **({} if measured is None else {"measured": measured})}
+        module = save_module(self.module)
+        metadata = {**self.metadata, MODULE_CHECKSUM: digest(module)}
         files = {
             **self.sources,
-            MODULE_FILE: save_module(self.module),
-            METADATA_FILE: json.dumps(self.metadata, indent=2) + "\n",
+            MODULE_FILE: module,
+            METADATA_FILE: json.dumps(metadata, indent=2) + "\n",
             REPORT_FILE: json.dumps(report, indent=2) + "\n",
         }
         try:

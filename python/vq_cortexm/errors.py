@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class VqError(Exception):
     """Base: `str(error)` is one line that says what, where and what would work.
@@ -27,6 +31,20 @@ class UsageError(VqError):
 
 class ModelError(VqError):
     """A model file that cannot be read, or a model that is not supported."""
+
+
+@contextmanager
+def naming(model: Path | str) -> Iterator[None]:
+    """Inside, a ModelError begins with the name of the model, a file's or one in words, if it does
+    not already."""
+    name = model if isinstance(model, str) else model.name
+    try:
+        yield
+    except ModelError as error:
+        text = str(error.args[0])
+        if text.startswith((f"{name}: ", f"{model}: ")):
+            raise
+        raise ModelError(f"{name}: {text}") from error
 
 
 class BudgetError(VqError):

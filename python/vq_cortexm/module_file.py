@@ -9,6 +9,9 @@ from typing import NoReturn
 
 from .compat import IRModule, load_module
 
+MODULE_CHECKSUM = "module_sha256"
+"""The key, in a folder's metadata.json, of the digest of its module.json."""
+
 
 def load_module_file(text: str) -> IRModule:
     """The module of a file's text. ValueError, or whatever TVM raises, for a damaged one.
@@ -39,4 +42,4 @@ def _try(text: str) -> NoReturn:
         os._exit(status)
 
 
-__all__ = ["load_module_file"]
+__all__ = ["MODULE_CHECKSUM", "load_module_file"]

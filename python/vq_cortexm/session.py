@@ -13,9 +13,10 @@ from .bcnet import Policy, compose
 from .build import build, build_folded
 from .c_names import c_identifier
 from .compiled_model import METADATA_FILE, MODULE_FILE, CompiledModel, Sample
-from .errors import ModelError, UsageError
+from .errors import ModelError, UsageError, naming
+from .files import digest
 from .frontend import load
-from .module_file import load_module_file
+from .module_file import MODULE_CHECKSUM, load_module_file
 from .op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE
 from .run_result import RunResult
 from .samples import load_samples, random_samples
@@ -63,19 +64,21 @@ def compile_model(
         if float_io or allow_float:
             raise UsageError(f"{model} is compiled; --float-io and --allow-float need the model")
         how = {"io": io, "objective": objective, "db": db, "name": name}
-        return build_folded(folded, target, **how), chosen
-    built = build(
-        load(model),
-        target,
-        rounding=rounding or "single",
-        io=io,
-        objective=objective or DEFAULT_OBJECTIVE,
-        db=db,
-        name=name,
-        vq=quantization,
-        float_io=float_io,
-        allow_float=allow_float,
-    )
+        with naming(model):
+            return build_folded(folded, target, **how), chosen
+    with naming(model):
+        built = build(
+            load(model),
+            target,
+            rounding=rounding or "single",
+            io=io,
+            objective=objective or DEFAULT_OBJECTIVE,
+            db=db,
+            name=name,
+            vq=quantization,
+            float_io=float_io,
+            allow_float=allow_float,
+        )
     return built, chosen
 
 
@@ -158,22 +161,40 @@ def choose_samples(
 
 def _kept_name(folder: Path) -> str | None:
     """The model's name in a folder that `compile` or `compose` made; None where there is none."""
+    name = _metadata(folder).get("model")
+    return None if name is None else str(name)
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """What a folder says of its model; {} where that cannot be read."""
     try:
-        return str(json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))["model"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load_folder(folder: Path) -> Any:
-    """The folded module of a folder that `compile` or `compose` made; ModelError if it is none."""
+    """The folded module of a folder that `compile` or `compose` made; ModelError if it is none, or
+    if its module is not the one that was written there."""
     path = folder / MODULE_FILE
+    damaged = ModelError(f"{path}: damaged; compile the model again")
     try:
-        folded = load_module_file(path.read_text(encoding="utf-8"))
-        folded["main"].attrs[ROUNDING]
+        text = path.read_bytes().decode()
     except OSError:
         raise ModelError(
             f"{folder}: no {MODULE_FILE} in it; folders that `vq-cortexm compile` made work"
         ) from None
+    except UnicodeDecodeError:
+        raise damaged from None
+    # folders of earlier versions have no checksum
+    if _metadata(folder).get(MODULE_CHECKSUM) not in (None, digest(text)):
+        raise ModelError(
+            f"{path}: damaged, its checksum is not that in {METADATA_FILE}; compile the model again"
+        )
+    try:
+        folded = load_module_file(text)
+        folded["main"].attrs[ROUNDING]
     except Exception as error:
-        raise ModelError(f"{path}: damaged; compile the model again") from error
+        raise damaged from error
     return folded

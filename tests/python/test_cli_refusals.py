@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import SHAPE, Run, fail, one_convolution, unsupported, vq
+from command_line import SHAPE, Run, fail, one_convolution, succeed, unsupported, vq
 
 import vq_cortexm
 from vq_cortexm.errors import BudgetError
@@ -53,6 +53,26 @@ def test_folder_that_compile_did_not_make(here: Run, tmp_path: Path) -> None:
     assert "vq-cortexm compile" in fail(2, "run", tmp_path, "--board", "host", run=here)
     (tmp_path / "module.json").write_text("{}")
     assert "damaged" in fail(2, "run", tmp_path, "--board", "host", run=here)
+
+
+def test_folder_whose_module_was_changed(here: Run, model: Path, tmp_path: Path) -> None:
+    """TVM would read it all the same."""
+    folder = tmp_path / "out"
+    succeed("compile", model, "-o", folder, run=here)
+    path, metadata = folder / "module.json", folder / "metadata.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"strides"', '"stride_"'))
+    assert path.read_text() != whole
+    line = fail(2, "run", folder, "--board", "host", run=here)
+    assert f"{path}: damaged, its checksum is not that in metadata.json" in line
+    path.write_bytes(b"\xff")
+    assert f"{path}: damaged" in fail(2, "run", folder, "--board", "host", run=here)
+    # as an earlier version wrote it, without a checksum
+    path.write_text(whole)
+    content = json.loads(metadata.read_text())
+    del content["module_sha256"]
+    metadata.write_text(json.dumps(content))
+    succeed("run", folder, "--board", "host", "--check", run=here)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ def test_metadata_json_is_the_metadata_with_checksums_of_the_files(tmp_path: Pat
     compiled = _build()
     compiled.export(tmp_path)
     metadata = json.loads((tmp_path / "metadata.json").read_text())
+    module = (tmp_path / "module.json").read_bytes()
+    assert metadata.pop("module_sha256") == hashlib.sha256(module).hexdigest()
     assert metadata == compiled.metadata
     assert set(metadata["files"]) == set(compiled.sources)
     for name, digest in metadata["files"].items():

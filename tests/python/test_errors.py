@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from vq_cortexm.errors import ModelError, RunError, VqError
+from vq_cortexm.errors import ModelError, RunError, UsageError, VqError, naming
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,23 @@ def test_what_cannot_be_printed_is_escaped(said: str, shown: str) -> None:
     for error in errors:
         assert str(error) == shown
         assert str(type(error)(*error.args, *[3] * isinstance(error, RunError))) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("layer 'a': is odd", "net.onnx: layer 'a': is odd"),
+        ("net.onnx: damaged", "net.onnx: damaged"),
+        ("models/net.onnx: no such file", "models/net.onnx: no such file"),
+        ("net.onnx_0: is odd", "net.onnx: net.onnx_0: is odd"),
+    ],
+)
+def test_model_is_named_once(said: str, shown: str) -> None:
+    with pytest.raises(ModelError) as caught, naming(Path("models/net.onnx")):
+        raise ModelError(said)
+    assert str(caught.value) == shown
+
+
+def test_other_errors_name_what_they_are_about() -> None:
+    with pytest.raises(UsageError, match=r"^unknown board$"), naming("the fast net"):
+        raise UsageError("unknown board")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..compat import Expr, IRModule, dtype_of, shape_of
-from ..errors import ModelError, UsageError
+from ..errors import ModelError, UsageError, naming
 from ..op import requantize
 from ..op.bc_net import ALWAYS_ESCALATE, PATHS, BcNetAttrs, combine, output_shape
 from ..op.escalate import Confidence
@@ -108,7 +108,8 @@ def _folded(name: str, net: IRModule, rounding: Rounding) -> Expr:
     if policy_of(net) is not None:
         raise ModelError(f"the {name} net is two nets itself; compose takes single ones")
     if "vq.rounding" not in (net["main"].attrs or {}):
-        net = fold_pipeline(rounding)(net)
+        with naming(f"the {name} net"):
+            net = fold_pipeline(rounding)(net)
     return net["main"]
 
 

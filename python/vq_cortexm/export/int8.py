@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compat import IRModule, op_name
-from ..errors import ModelError, UsageError
+from ..errors import ModelError, UsageError, naming
 from ..files import write_atomically
 from ..frontend import from_onnx, from_tflite
 from ..op.registry import attributes
@@ -52,9 +52,10 @@ def export_int8(
     if output.suffix != model.suffix:
         raise UsageError(f"{output}: the equivalent of a {model.suffix} file is a {model.suffix}")
     read, replace = _FORMATS[model.suffix]
-    module, data = read(model), model.read_bytes()
-    before = _products(layer_pipeline()(module))
-    after = _products(layer_pipeline(quantization=config)(module))
+    with naming(model):
+        module, data = read(model), model.read_bytes()
+        before = _products(layer_pipeline()(module))
+        after = _products(layer_pipeline(quantization=config)(module))
     changed = [None if old.equals(new) else new for old, new in zip(before, after, strict=True)]
     if any(changed):
         data = replace(data, changed, model.name)

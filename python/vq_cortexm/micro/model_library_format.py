@@ -11,7 +11,6 @@ A firmware needs nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import ModelError, VqError
-from ..files import write_tar
+from ..files import digest, write_tar
 from ..function_sizes import FunctionSizes
 
 VERSION = 8
@@ -87,7 +86,7 @@ def write_model_library_format(
         "producer": PRODUCER,
         "producer_version": __version__,
         "modules": {name: entry},
-        "files": {member: _digest(text) for member, text in sorted(members.items())},
+        "files": {member: digest(text) for member, text in sorted(members.items())},
     }
     sealed = {**document, "checksum": _seal(document)}
     write_tar(path, {**members, _METADATA: json.dumps(sealed, indent=2) + "\n"})
@@ -115,7 +114,7 @@ def read_model_library_format(path: Path) -> ModelLibrary:
             "works: export the model again"
         )
     checksum = document.pop("checksum", None)
-    digests = {member: _digest(text) for member, text in members.items()}
+    digests = {member: digest(text) for member, text in members.items()}
     if document.get("files") != digests or checksum != _seal(document):
         raise ModelError(f"{path}: damaged, its checksums differ; export the model again")
     try:
@@ -160,7 +159,7 @@ def _library(document: Mapping[str, Any], members: Mapping[str, str]) -> ModelLi
         if folder != _SOURCES or not re.fullmatch(_FILE_NAME, file):
             raise ValueError(member)
         sources[file] = text
-    if metadata["files"] != {file: _digest(text) for file, text in sorted(sources.items())}:
+    if metadata["files"] != {file: digest(text) for file, text in sorted(sources.items())}:
         raise ValueError("files")
     return ModelLibrary(name, sources, metadata, module, script)
 
@@ -199,10 +198,6 @@ def _export_datetime() -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _seal(document: Mapping[str, Any]) -> str:
     """Of all that metadata.json says besides this checksum."""
-    return _digest(json.dumps(document, sort_keys=True))
+    return digest(json.dumps(document, sort_keys=True))

@@ -121,7 +121,8 @@ class IoTensor(TypedDict):
 
 
 class Metadata(TypedDict):
-    """metadata.json, as far as a report shows it."""
+    """metadata.json, as far as a report shows it, and the SHA-256 of module.json, from which the
+    folder is compiled again."""
 
     version: str
     model: str
@@ -131,6 +132,7 @@ class Metadata(TypedDict):
     inputs: list[IoTensor]
     outputs: list[IoTensor]
     memory: Memory
+    module_sha256: NotRequired[str]
 
 
 class FittedLayer(TypedDict):

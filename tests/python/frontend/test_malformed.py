@@ -272,6 +272,7 @@ def _written(name: str, files: dict[str, tuple[Any, str]], ending: str, folder: 
 def _refused(path: Path, names: str, run: Run) -> None:
     line = fail(2, "compile", path, "-o", path.parent / "out", run=run)
     assert names in line
+    assert line.count(path.name) == 1
     assert not (path.parent / "out").exists()
 
 
