@@ -28,7 +28,7 @@ _SHOWN_NAMES = 8
 @click.argument("model", type=MODEL)
 @click.option(
     "--reference",
-    help="litert, tflm, onnxruntime, or FILE.npz with tensors by their names; default: by the file",
+    help="litert, tflm, onnxruntime, qonnx, or FILE.npz with tensors by name; default: by the file",
 )
 @click.option("--input", "input_file", type=FILE, help="samples, .npy or .npz")
 @click.option("--random", "count", type=click.IntRange(1), help="number of samples; default: 1")

@@ -19,6 +19,7 @@ from .onnx_int4 import with_int8_constants
 from .onnx_qoperator import with_qdq
 from .qonnx import qonnx_to_qdq
 from .qonnx_graph import is_qonnx, with_domains
+from .qonnx_target import real_tensors
 
 
 def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRModule:
@@ -37,13 +38,14 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
         return from_onnx(_parse(data, name, Path(model).parent), name)
     name = name or "ONNX model"
     proto = _parse(model, name) if isinstance(model, bytes) else model
+    own = {tensor for node in proto.graph.node for tensor in node.output}
     try:
         check_graph(proto)
         binary = with_bipolar_quants(proto)
         if is_float_binary(proto):
             raise ModelError(FLOAT_REST)
-        qdq = qonnx_to_qdq(binary) if is_qonnx(binary) else with_qdq(binary)
-        proto = with_int8_constants(qdq)
+        from_qonnx = is_qonnx(binary)
+        proto = with_int8_constants(qonnx_to_qdq(binary) if from_qonnx else with_qdq(binary))
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
     except Exception as error:  # numpy and ONNX refuse what a damaged file asks for
@@ -60,8 +62,13 @@ def from_onnx(model: str | Path | bytes | Any, name: str | None = None) -> IRMod
         forget(error)
         raise ModelError(f"{name}: cannot be imported: {reason}") from None
     names = [c_identifier(value.name) for value in proto.graph.output]
-    tensors = {var.name: tensor for tensor, var in made.items() if isinstance(var, relax.Var)}
-    module["main"] = module["main"].with_attrs({"vq.output_names": names, "vq.tensors": tensors})
+    variables = {t: var.name for t, var in made.items() if isinstance(var, relax.Var)}
+    tensors = {var: t for t, var in variables.items() if t in own}
+    attrs: dict[str, Any] = {"vq.output_names": names, "vq.tensors": tensors}
+    if from_qonnx:
+        reals = real_tensors(proto, own).items()
+        attrs["vq.reals"] = {variables[t]: real for t, real in reals if t in variables}
+    module["main"] = module["main"].with_attrs(attrs)
     return module
 
 

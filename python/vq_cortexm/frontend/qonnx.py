@@ -45,7 +45,7 @@ from .qonnx_values import Format, QuantizedConstant, activation_format
 _KEPT = ("Dropout", "Identity", "Relu")
 """Operators that stay behind a float."""
 
-_MOVES = (*LAYOUTS, "Concat", "Dropout", "MaxPool", "Pad", "Relu")
+MOVES = (*LAYOUTS, "Concat", "Dropout", "MaxPool", "Pad", "Relu")
 """Operators that a quantizer may be brought forward through, and whose outputs are quantized as
 their inputs are."""
 
@@ -99,7 +99,7 @@ class _Importer:
     def _rule(self, node: Any) -> Callable[[Any], None]:
         rules: dict[str, Callable[[Any], None]] = {
             **dict.fromkeys(_LAYERS, self._layer),
-            **dict.fromkeys(_MOVES, self._move),
+            **dict.fromkeys(MOVES, self._move),
             **dict.fromkeys((*_FLOAT, *_POOLS), self._float),
             "Mul": self._scaled_mean,
         }
@@ -242,7 +242,7 @@ class _Importer:
         while name in self.floats and reader is not None:
             if is_custom(reader) and reader.op_type != "Trunc":
                 return self._quantized(name, self._format(reader))
-            if reader.op_type not in _MOVES:
+            if reader.op_type not in MOVES:
                 break
             reader = self.source.only_reader(reader.output[0])
         return self._activation(node, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,3 +119,15 @@ class TargetGraph:
         zero_point = np.dtype(format.dtype).type(format.zero_point)
         scale = self.constant(np.float32(format.scale), "scale")
         return [scale, self.constant(zero_point, "zero_point")]
+
+
+def real_tensors(written: Any, own: Collection[str]) -> dict[str, list[Any]]:
+    """Of each integer tensor of a written graph the one in `own`, the names of the read graph,
+    whose real numbers it stands for: [name, scale, zero point]."""
+    values = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+    found: dict[str, list[Any]] = {}
+    for node in written.graph.node:
+        if node.op_type == "DequantizeLinear" and node.output[0] in own:
+            integer, scale, zero_point = node.input
+            found[integer] = [node.output[0], float(values[scale]), int(values[zero_point])]
+    return found

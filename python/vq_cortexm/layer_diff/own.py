@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..op.rounding import Rounding
 from ..reference import Outputs, binding_values
 from ..samples import Sample
 from ..transform.fold_float import Floats, folder_of
-from ..transform.qdq_context import TENSORS, QuantParams, read_quant_params
+from ..transform.qdq_context import REALS, TENSORS, QuantParams, read_quant_params
 
 _LAYOUT = ("vq.transpose", "vq.reshape")
 """What the fold puts behind an operator, so that its tensor has the file's layout."""
@@ -63,31 +63,40 @@ def own_model(module: IRModule, rounding: Rounding, floats: Floats) -> OwnModel:
     except ValueError as error:
         raise ModelError(first_line(error)) from error
     calls = {b.var: b.value for block in function.body.blocks for b in block.bindings}
-    tensors = kept_attrs(module["main"]).get(TENSORS, {})
-    layers, seen, named = [], set(function.params), set()
+    attrs = kept_attrs(module["main"])
+    tensors, reals = attrs.get(TENSORS, {}), attrs.get(REALS, {})
+    layers: dict[Expr, OwnLayer] = {}
+    parameters, named = set(function.params), set()
     for var, value in folder.bound.items():
         folded = folder.integers.get(var)
-        if folded is None or is_constant(folded) or folded in seen:
+        if folded is None or is_constant(folded) or folded in parameters:
             continue
-        seen.add(folded)
+        tensor = str(tensors.get(var.name, ""))
+        params = read_quant_params(value, var.name) if op_name(value) == "relax.quantize" else None
+        if var.name in reals:
+            tensor, scale, zero_point = reals[var.name]
+            params = QuantParams(float(scale), int(zero_point), dtype_of(folded))
+        if folded in layers:
+            # a quantizer that was brought forward: here it is in the file
+            if var.name in reals:
+                layers[folded] = replace(layers[folded], tensor=str(tensor), params=params)
+            continue
         maker = _maker(folded, calls)
         # a reshape of the file itself is behind a layer that has been met
         maker, name = (folded, var.name) if maker in named else (maker, maker.name)
         named.add(maker)
-        layers.append(
-            OwnLayer(
-                str(name),
-                op_name(calls[maker]).removeprefix("vq."),
-                str(tensors.get(var.name, "")),
-                shape_of(folded),
-                dtype_of(folded),
-                read_quant_params(value, var.name) if op_name(value) == "relax.quantize" else None,
-                folded,
-            )
+        layers[folded] = OwnLayer(
+            str(name),
+            op_name(calls[maker]).removeprefix("vq."),
+            str(tensor),
+            shape_of(folded),
+            dtype_of(folded),
+            params,
+            folded,
         )
     inputs = tuple(Tensor(p.name, shape_of(p), dtype_of(p), p.name) for p in function.params)
     known = tuple(folder.params.get(p) for p in folder.function.params)
-    return OwnModel(function, inputs, known, tuple(layers))
+    return OwnModel(function, inputs, known, tuple(layers.values()))
 
 
 def _maker(var: Expr, calls: dict[Expr, Expr]) -> Expr:

@@ -14,31 +14,42 @@ from numpy.typing import NDArray
 from ..compat import quiet
 from ..errors import ModelError, ToolError, UsageError, first_line
 from ..files import load_arrays
-from ..frontend.qonnx_graph import is_qonnx
+from ..frontend.qonnx import MOVES
+from ..frontend.qonnx_graph import is_custom, is_qonnx, with_domains
 from ..frontend.tflite_file import TfliteGraph, read_graph
 from ..samples import Sample
 from .own import OwnModel, file_inputs
 
-Runtime = Literal["litert", "tflm", "onnxruntime"]
+Runtime = Literal["litert", "tflm", "onnxruntime", "qonnx"]
 Tensors = Mapping[str, NDArray[Any]]
 """Arrays by the names of the file's tensors."""
 PACKAGES: dict[Runtime, str] = {
     "litert": "ai-edge-litert",
     "tflm": "tflite-micro",
     "onnxruntime": "onnxruntime",
+    "qonnx": "qonnx",
 }
-ROUNDINGS: dict[Runtime, str] = {"litert": "float", "tflm": "double", "onnxruntime": "float"}
+ROUNDINGS: dict[Runtime, str] = {
+    "litert": "float",
+    "tflm": "double",
+    "onnxruntime": "float",
+    "qonnx": "float",
+}
 """The rounding that equals each."""
-_OF_SUFFIX: dict[str, tuple[Runtime, ...]] = {
+_OF_KIND: dict[str, tuple[Runtime, ...]] = {
     ".tflite": ("litert", "tflm"),
     ".onnx": ("onnxruntime",),
+    "QONNX": ("qonnx",),
 }
 _LARGEST_ARENA_BYTES = 1 << 30
 
 
 def choose_runtime(model: Path, asked: str | None) -> Runtime:
     """The runtime for a file: the one that is asked for, or the first for its kind."""
-    known = _OF_SUFFIX.get(model.suffix, ())
+    kind = model.suffix
+    if kind == ".onnx" and is_qonnx(onnx.load_model(model, load_external_data=False)):
+        kind = "QONNX"
+    known = _OF_KIND.get(kind, ())
     if not known:
         raise UsageError(
             f"{model}: no runtime for it is known; --reference FILE.npz with its tensors works"
@@ -50,21 +61,26 @@ def choose_runtime(model: Path, asked: str | None) -> Runtime:
             f"--reference {asked}: {', '.join(get_args(Runtime))} or a file .npz works"
         )
     if asked not in known:
-        raise UsageError(f"--reference {asked}: for {model.suffix} files {', '.join(known)} works")
+        raise UsageError(f"--reference {asked}: for {kind} files {', '.join(known)} works")
     return next(runtime for runtime in known if runtime == asked)
 
 
 def computed_tensors(path: Path) -> list[str]:
-    """What a file's operators compute: the names of their outputs, but for real numbers that are
-    those of integers (DequantizeLinear)."""
+    """What a file's operators compute of its inputs: the names of their outputs, but for real
+    numbers that are those of integers (DequantizeLinear)."""
     if path.suffix == ".tflite":
         graph = read_graph(path.read_bytes(), path.name)
         names = graph.tensor_names
         return [names[i] for operator in graph.operators for i in operator.outputs if i >= 0]
     if path.suffix == ".onnx":
-        nodes = onnx.load_model(path, load_external_data=False).graph.node
-        kept = [node for node in nodes if node.op_type not in ("Constant", "DequantizeLinear")]
-        return [name for node in kept for name in node.output if name]
+        found = onnx.load_model(path, load_external_data=False).graph
+        constants, kept = {tensor.name for tensor in found.initializer} | {""}, []
+        for node in found.node:
+            if constants.issuperset(node.input):
+                constants.update(node.output)
+            elif node.op_type != "DequantizeLinear":
+                kept += [name for name in node.output if name]
+        return kept
     return []
 
 
@@ -131,11 +147,6 @@ def _computed(graph: TfliteGraph, get: Callable[[int], NDArray[Any]]) -> Tensors
 def _onnx_runtime(data: bytes, model: OwnModel, samples: Sequence[Sample]) -> list[Tensors]:
     ort = _imported("onnxruntime", "onnxruntime")
     proto = onnx.load_model_from_string(data)
-    if is_qonnx(proto):
-        raise ModelError(
-            "ONNX Runtime does not know the quantizers of QONNX; --reference FILE.npz with arrays "
-            "named as the layers works"
-        )
     # integers alone: that a real tensor is looked at would keep layers from becoming integer ones
     wanted = {layer.tensor for layer in model.layers if layer.tensor}
     own = {value.name for value in proto.graph.output}
@@ -158,6 +169,27 @@ def _onnx_runtime(data: bytes, model: OwnModel, samples: Sequence[Sample]) -> li
     return results
 
 
+def _qonnx(data: bytes, model: OwnModel, samples: Sequence[Sample]) -> list[Tensors]:
+    executor = _imported("qonnx", "qonnx.core.onnx_exec")
+    wrapper = _imported("qonnx", "qonnx.core.modelwrapper").ModelWrapper
+    shapes = _imported("qonnx", "qonnx.transformation.infer_shapes").InferShapes
+    proto = wrapper(with_domains(onnx.load_model_from_string(data))).transform(shapes())
+    # what is on a grid: that of a quantizer, or of what only moves its values
+    quantized: set[str] = set()
+    for node in proto.graph.node:
+        names = node.input if node.op_type == "Concat" else node.input[:1]
+        if is_custom(node) or (node.op_type in MOVES and quantized.issuperset(names)):
+            quantized.update(node.output)
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value.name for value in proto.graph.input if value.name not in constants]
+    results: list[Tensors] = []
+    for sample in samples:
+        given = file_inputs(model, sample, ["float32"] * len(inputs))
+        made = executor.execute_onnx(proto, dict(zip(inputs, given, strict=True)), True)
+        results.append({name: made[name] for name in quantized})
+    return results
+
+
 _ONNX_TYPES = {
     "tensor(float)": "float32",
     "tensor(int8)": "int8",
@@ -168,6 +200,7 @@ _RUNTIMES: dict[Runtime, Callable[[bytes, OwnModel, Sequence[Sample]], list[Tens
     "litert": _litert,
     "tflm": _tflm,
     "onnxruntime": _onnx_runtime,
+    "qonnx": _qonnx,
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..build import build_folded
 from ..compat import IRModule, kept_attrs
-from ..errors import UsageError
+from ..errors import UsageError, naming
 from ..frontend import load
 from ..op.rounding import Rounding
 from ..samples import Sample, load_samples, random_samples
@@ -112,7 +112,9 @@ def layer_diff(question: Question, say: Callable[[str], None] = lambda _what: No
     file = Path(asked) if asked is not None and asked.endswith(NPZ) else None
     runtime = None if file else choose_runtime(question.model, asked)
     rounding: Any = question.rounding or (ROUNDINGS[runtime] if runtime else "single")
-    own = own_model(module, rounding, question.floats)
+    with naming(question.model):
+        own = own_model(module, rounding, question.floats)
+        folded = fold_pipeline(rounding, None, question.floats)(module)
     samples = _samples(question, own)
     if file is not None:
         if question.input_file is None:
@@ -124,7 +126,6 @@ def layer_diff(question: Question, say: Callable[[str], None] = lambda _what: No
         tensors = run_runtime(runtime, question.model, own, samples)
     say("the exact reference")
     values = [own.run(sample) for sample in samples]
-    folded = fold_pipeline(rounding, None, question.floats)(module)
     rows = _rows(own, folded, [layers for layers, _ in values], tensors)
     if not any(row.difference for row in rows):
         raise UsageError(

@@ -38,6 +38,7 @@ from .qdq_borders import describe, params_of_integers, params_of_output, quantiz
 from .qdq_context import (
     ACTIVATIONS,
     FLOAT_HINT,
+    REALS,
     SOURCE,
     TENSORS,
     LayerContext,
@@ -107,7 +108,8 @@ class QdqFolder:
             outputs = [self.output(e) for e in self._result_fields(function.body.body)]
             tensors = [tensor for tensor, _ in outputs]
             finish(tensors[0] if len(tensors) == 1 else relax.Tuple(tensors))
-        attrs = {k: v for k, v in kept_attrs(function).items() if k != TENSORS}
+        names = (TENSORS, REALS)
+        attrs = {k: v for k, v in kept_attrs(function).items() if k not in names}
         folded = self.builder.get()["main"].with_attrs(attrs)
         inputs = [describe(self.params.get(p)) for p in function.params]
         described = {"inputs": inputs, "outputs": [describe(q) for _, q in outputs]}

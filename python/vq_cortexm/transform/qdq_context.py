@@ -21,6 +21,10 @@ TENSORS = "vq.tensors"
 """The attribute of an imported `main` that has the name in the file of what a variable is, by the
 variable's name."""
 
+REALS = "vq.reals"
+"""The same of integers that the file has as real numbers alone: [name, scale, zero point] of
+these."""
+
 ACTIVATIONS = {"relax.nn.relu", "relax.clip", "relax.nn.relu6"}
 
 FLOAT_HINT = "quantize it, or --allow-float computes it in float32"

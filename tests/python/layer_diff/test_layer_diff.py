@@ -69,6 +69,65 @@ def test_onnx_runtime_has_the_same_layers_and_so_has_the_board() -> None:
     assert [row.layer.op for row in found.rows][:2] == ["conv2d", "depthwise_conv2d"]
 
 
+def qonnx_net(path: Path, scale: float) -> Path:
+    """Weights of few bits, signs, a sum, and a quantizer behind pooling."""
+    net = QonnxNet((1, 4, 8, 8), 3)
+    x = net.quant("x", 1 / 16, 8)
+    y = net.node("Conv", [x, net.weight((4, 4, 3, 3), 3)], pads=[1] * 4)
+    y = net.quant(net.node("Relu", [y]), scale, 4, signed=0)
+    y = net.node("MaxPool", [y], kernel_shape=[2, 2], strides=[2, 2])
+    z = net.node("Conv", [y, net.weight((6, 4, 1, 1), 1)])
+    z = net.bipolar(net.batch_norm(z, 6), 1 / 2)
+    z = net.quant(net.node("Conv", [z, net.weight((4, 6, 1, 1), 2)]), scale, 6)
+    y = net.quant(net.node("Add", [y, z]), scale, 6)
+    y = net.node("Conv", [y, net.weight((5, 4, 1, 1), 4)])
+    y = net.node("MaxPool", [y], kernel_shape=[2, 2], strides=[2, 2])
+    y = net.node("Flatten", [net.quant(y, scale, 5)])
+    y = net.node("MatMul", [y, net.weight((20, 3), 4, axis=1)])
+    path.write_bytes(net.model(net.quant(y, scale, 8)).SerializeToString())
+    return path
+
+
+def test_qonnx_has_the_same_layers(here: Run, tmp_path: Path) -> None:
+    path = qonnx_net(tmp_path / "net.onnx", 1 / 4)
+    found = layer_diff(Question(path, count=5))
+    assert (found.reference, found.rounding) == ("qonnx", "float")
+    assert found.first is None
+    compared = {row.layer.op for row in found.rows if row.difference}
+    assert compared == {"conv2d", "max_pool2d", "add", "reshape", "dense"}
+    # of what is quantized behind pooling, the convolution
+    assert [row.layer.op for row in found.rows if not row.difference] == ["conv2d"]
+    assert found.compared == len(found.rows) - 1 == 8
+    assert not [name for name in found.inside if name.startswith("bipolar")]
+    assert "8 of 9 layers compared with qonnx, rounding float" in succeed(
+        "layer-diff", path, run=here
+    )
+
+
+def test_wrong_values_of_qonnx_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As if our addition were wrong."""
+    path = qonnx_net(tmp_path / "net.onnx", 1 / 4)
+    right = OPS["vq.add"]
+
+    def one_more(*inputs: Any) -> Any:
+        return np.minimum(right.reference(*inputs), 30) + 1
+
+    monkeypatch.setitem(OPS, "vq.add", replace(right, reference=one_more))
+    found = layer_diff(Question(path, count=2))
+    assert found.first is not None and found.first.layer.op == "add"
+    assert found.first.difference is not None
+    assert found.first.difference.largest_steps >= 1
+
+
+def test_qonnx_rounds_in_float32(tmp_path: Path) -> None:
+    found = layer_diff(Question(qonnx_net(tmp_path / "net.onnx", 0.2371), count=20))
+    steps = [row.difference.largest_steps for row in found.rows if row.difference]
+    assert len(steps) == 8
+    # what is next to a tie, and what follows from it
+    assert found.rows[0].difference is not None
+    assert found.rows[0].difference.largest_steps <= 1
+
+
 def test_values_are_those_of_the_runtime(keywords: Path) -> None:
     """A layer in the middle, as LiteRT gives it where the file has that output alone."""
     layers, sample, values = own_values(keywords, "float")
@@ -185,7 +244,7 @@ def test_refusals(here: Run, keywords: Path, tmp_path: Path) -> None:
     assert "is compiled" in refused(tmp_path)
     assert "no such file" in refused(tmp_path / "none.tflite")
     assert "for .tflite files litert, tflm works" in refused(keywords, "--reference", "onnxruntime")
-    assert "--reference other: litert, tflm, onnxruntime or a file .npz" in refused(
+    assert "--reference other: litert, tflm, onnxruntime, qonnx or a file .npz" in refused(
         keywords, "--reference", "other"
     )
     assert "needs --input" in refused(keywords, "--reference", given)
@@ -212,11 +271,16 @@ def test_a_missing_package_is_status_3(
     assert "pip install ai-edge-litert works" in line
 
 
-def test_qonnx_has_no_runtime(here: Run, tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    net = QonnxNet((1, 4))
-    path.write_bytes(net.model(net.quant("x", 1 / 16, 8)).SerializeToString())
-    assert "FILE.npz with arrays named as the layers" in fail(2, "layer-diff", path, run=here)
+def test_qonnx_alone_knows_its_quantizers(
+    monkeypatch: pytest.MonkeyPatch, here: Run, tmp_path: Path
+) -> None:
+    path = qonnx_net(tmp_path / "net.onnx", 1 / 4)
+    line = fail(2, "layer-diff", path, "--reference", "onnxruntime", run=here)
+    assert "for QONNX files qonnx works" in line
+    line = fail(2, "layer-diff", DIGITS, "--reference", "qonnx", run=here)
+    assert "for .onnx files onnxruntime works" in line
+    monkeypatch.setitem(sys.modules, "qonnx.core.onnx_exec", None)
+    assert "pip install qonnx works" in fail(3, "layer-diff", path, run=here)
 
 
 def damaged(folder: Path) -> Path:
