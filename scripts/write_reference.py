@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 import vq_cortexm
-from vq_cortexm import json_objects, quantize, relay
+from vq_cortexm import json_objects, json_objects_micro, quantize, relay
 from vq_cortexm.cli import cli
 from vq_cortexm.report import schema
 
@@ -117,10 +117,17 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+JSON_MODULES = {
+    "Files": schema,
+    "Printed with `--json`": json_objects,
+    "Printed by `micro`": json_objects_micro,
+}
+
+
 def json_page() -> str:
     """The keys of files and of `--json`."""
     parts = ["# JSON: files, and what verbs print", NOTE]
-    for heading, module in (("Files", schema), ("Printed with `--json`", json_objects)):
+    for heading, module in JSON_MODULES.items():
         parts += [f"## {heading}", text_of(module)]
         for name, record in vars(module).items():
             if typing.is_typeddict(record) and record.__module__ == module.__name__:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .cli_options import FILE
+from .cli_options import FILE, json_option
 from .errors import UsageError
 from .files import write_arrays
 
@@ -36,7 +36,7 @@ def micro() -> None:
 
 
 def _project_options(method: str) -> Callable[[_Command], _Command]:
-    """`--project-option` and `--list-options`, which shows those of `method`."""
+    """`--project-option`, `--list-options`, which shows those of `method`, and `--json`."""
 
     def decorate(command: _Command) -> _Command:
         command = click.option(
@@ -47,7 +47,7 @@ def _project_options(method: str) -> Callable[[_Command], _Command]:
             help="may be repeated; --list-options shows them",
         )(command)
         show = click.option("--list-options", is_flag=True, help=f"to {method.replace('_', ' ')}")
-        return show(command)
+        return json_option(show(command))
 
     return decorate
 
@@ -67,6 +67,7 @@ def create_project(
     template_dir: Path | None,
     project_options: tuple[str, ...],
     list_options: bool,
+    as_json: bool,
 ) -> None:
     """Make a project of the Model Library Format tar MLF for a PLATFORM: qemu, board or host."""
     from .micro.project import TemplateProject, get_microtvm_template_projects
@@ -81,9 +82,9 @@ def create_project(
         raise UsageError("which template? PLATFORM (qemu, board or host) or --template-dir works")
     with TemplateProject.from_directory(folder) as template:
         if list_options:
-            _print_options(template.info(), "generate_project")
+            _print_options(template.info(), "generate_project", as_json)
             return
-        options = parse_options(project_options)
+        name, options = template.info()["platform_name"], parse_options(project_options)
         if force and project_dir.exists():
             _replace(
                 project_dir,
@@ -91,7 +92,7 @@ def create_project(
             )
         else:
             template.generate_project_from_mlf(mlf, project_dir, options).close()
-    click.echo(project_dir)
+    click.echo(_done(project_dir, name, project_dir) if as_json else project_dir)
 
 
 @micro.command()
@@ -105,18 +106,20 @@ def build(
     force: bool,
     project_options: tuple[str, ...],
     list_options: bool,
+    as_json: bool,
 ) -> None:
     """Build the firmware of a project."""
     from .micro.project_files import BUILD_FOLDER
 
     with _open(project_dir, platform, project_options) as project:
         if list_options:
-            _print_options(project.info(), "build")
+            _print_options(project.info(), "build", as_json)
             return
         if force:
             shutil.rmtree(project_dir / BUILD_FOLDER, ignore_errors=True)
         project.build()
-    click.echo(project_dir / BUILD_FOLDER)
+        name, folder = project.info()["platform_name"], project_dir / BUILD_FOLDER
+    click.echo(_done(project_dir, name, folder) if as_json else folder)
 
 
 @micro.command()
@@ -128,13 +131,17 @@ def flash(
     platform: str | None,
     project_options: tuple[str, ...],
     list_options: bool,
+    as_json: bool,
 ) -> None:
     """Bring the firmware of a project onto its board."""
     with _open(project_dir, platform, project_options) as project:
         if list_options:
-            _print_options(project.info(), "flash")
+            _print_options(project.info(), "flash", as_json)
             return
         project.flash()
+        name = project.info()["platform_name"]
+    if as_json:
+        click.echo(_done(project_dir, name, None))
 
 
 @micro.command()
@@ -150,25 +157,25 @@ def flash(
 @click.option("--repeat", type=click.IntRange(1), default=1, help="of these, to time")
 @click.option("--profile", is_flag=True, help="cycles layer by layer")
 @click.option("--check", is_flag=True, help="compare with the exact reference; status 1 if not")
-@click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @_project_options("open_transport")
 def run(
     project_dir: Path,
     platform: str | None,
     project_options: tuple[str, ...],
     list_options: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Run a project's model on its device, which holds the firmware already."""
     from .micro.run_project import run_project
 
     outputs: Path | None = options.pop("outputs")
-    as_json, print_top = options.pop("as_json"), options.pop("print_top")
+    print_top = options.pop("print_top")
     if outputs is not None and outputs.suffix != ".npz":
         raise UsageError(f"--outputs {outputs}: an ending .npz works")
     with _open(project_dir, platform, project_options) as project:
         if list_options:
-            _print_options(project.info(), "open_transport")
+            _print_options(project.info(), "open_transport", as_json)
             return
         result = run_project(project, **options)
     if outputs is not None:
@@ -219,19 +226,44 @@ def _replace(project_dir: Path, generate: Callable[[Path], None]) -> None:
         os.replace(Path(folder) / "new", project_dir)
 
 
-def _print_options(info: dict[str, Any], method: str) -> None:
+def _done(project: Path, platform: str, output: Path | None) -> str:
+    """`json_objects_micro.Project`."""
+    written = None if output is None else str(output)
+    return json.dumps({"project": str(project), "platform": platform, "output": written})
+
+
+def _print_options(info: dict[str, Any], method: str, as_json: bool) -> None:
+    """A table, or a list of `json_objects_micro.ProjectOption`."""
+    options = [_option(o, method) for o in info["project_options"] if method in _methods(o)]
+    if as_json:
+        click.echo(json.dumps(options))
+        return
     table = Table("option", box=box.SIMPLE, padding=(0, 0, 0, 1))
     for heading in ("", "type", "default", "choices", "help"):
         table.add_column(heading)
-    for option in info["project_options"]:
-        required = method in (option.get("required") or ())
-        if required or method in (option.get("optional") or ()):
-            default = "" if option.get("default") is None else str(option["default"])
-            choices = ", ".join(map(str, option.get("choices") or ()))
-            need = "required" if required else ""
-            said = (option.get("type", ""), default, choices, option.get("help", ""))
-            table.add_row(option["name"], need, *said)
+    for option in options:
+        need = "required" if option["required"] else ""
+        default = "" if option["default"] is None else str(option["default"])
+        choices = ", ".join(option["choices"] or ())
+        table.add_row(option["name"], need, option["type"], default, choices, option["help"])
     Console(width=140).print(table)
+
+
+def _methods(option: Mapping[str, Any]) -> list[str]:
+    """That need a server's option, or may be given it."""
+    return [*(option.get("required") or ()), *(option.get("optional") or ())]
+
+
+def _option(option: Mapping[str, Any], method: str) -> dict[str, Any]:
+    choices = option.get("choices")
+    return {
+        "name": option["name"],
+        "required": method in (option.get("required") or ()),
+        "type": option.get("type", ""),
+        "default": option.get("default"),
+        "choices": None if choices is None else [str(choice) for choice in choices],
+        "help": option.get("help", ""),
+    }
 
 
 def _print_outputs(names: Sequence[str], outputs: Sequence[NDArray[Any]], top: int | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-from .report.schema import Flash, Layer, Ram, Timing
+from .report.schema import Evaluation, Flash, Front, Layer, Placed, Ram, Timing
 
 
 class Total(TypedDict):
@@ -139,6 +139,70 @@ class Exported(TypedDict):
 
     output: str
     bytes: int
+
+
+class Budget(TypedDict):
+    """A memory of `report`: what its `shares` take, and the part's `room_bytes`, None where no part
+    is known."""
+
+    name: str
+    used_bytes: int
+    room_bytes: int | None
+    shares: dict[str, int]
+
+
+class Figure(TypedDict):
+    """A figure of `report --against`, here and in the other build; None where it is not known."""
+
+    own: int | None
+    other: int | None
+
+
+class NamedFigure(Figure):
+    """One of the whole model; without `--against` there is no `other`."""
+
+    name: str
+
+
+class ReportedLayer(Layer):
+    """A layer of `report`: `share` of the model's cycles, `times_limit` its cycles against
+    `limit_cycles`; None where they are not known."""
+
+    constants_bytes: int
+    share: float | None
+    cycles_per_mac: float | None
+    times_limit: float | None
+
+
+class ChangedLayer(TypedDict):
+    """A layer of `report --against` that differs, or that but one build has."""
+
+    name: str
+    cycles: Figure
+    flash: Figure
+    weight_bytes: Figure
+    levels: Figure
+
+
+class Reported(TypedDict):
+    """`report`: what its page shows. `emulated` is None where nothing was run; `times_limit` is of
+    the layers that have a limit; `realisations` has the bytes of weights by how they are stored;
+    `files` are those that were written."""
+
+    model: str
+    core: str | None
+    board: str | None
+    emulated: bool | None
+    budgets: list[Budget]
+    totals: list[NamedFigure]
+    times_limit: float | None
+    layers: list[ReportedLayer]
+    realisations: dict[str, int]
+    memory_plan: list[Placed]
+    changed_layers: NotRequired[list[ChangedLayer]]
+    front: NotRequired[Front]
+    evaluation: NotRequired[Evaluation]
+    files: list[str]
 
 
 class QuantizedLayer(TypedDict):

@@ -22,14 +22,9 @@ def run_page(page: str, place: Path) -> list[str]:
     examples are there as in a checkout.
     """
     (place / "examples").symlink_to(ROOT / "examples")
-    said = []
-    for block in docs_blocks.blocks(ROOT / page):
-        if block.title:
-            (place / block.title).write_text(block.text, encoding="utf-8")
-        elif block.language == "sh":
-            said.append(_run(["bash", "-euxo", "pipefail", "-c", block.text], block, place))
-        elif block.language == "python":
-            said.append(_run([sys.executable, "-c", block.text], block, place))
+    said = docs_blocks.run_blocks(
+        ROOT / page, place, lambda block, command: _run(command, block, place)
+    )
     assert said, f"{page} has no block that can be run"
     return said
 

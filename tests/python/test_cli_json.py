@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from command_line import SHAPE, Run, json_of, succeed
+from project_servers import use_threads
 from rich.console import Console
 
-from vq_cortexm import cli_progress, json_objects
+from vq_cortexm import cli_progress, json_objects, json_objects_micro
+from vq_cortexm.cli import cli
 from vq_cortexm.cli_progress import progress
 from vq_cortexm.report.conform import conform
 from vq_cortexm.target import BOARDS
@@ -23,6 +27,20 @@ def check(value: Any, wanted: Any) -> Any:
     conform(value, wanted)
     assert set(value) <= set(wanted.__annotations__)
     return value
+
+
+def verbs(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from verbs(command)
+        else:
+            yield command
+
+
+def test_every_verb_has_it() -> None:
+    # one runs until it is ended, the other prints a shell's program
+    without = [v.name for v in verbs(cli) if "--json" not in {o for p in v.params for o in p.opts}]
+    assert sorted(map(str, without)) == ["completion", "serve"]
 
 
 def test_compile(here: Run, model: Path, tmp_path: Path) -> None:
@@ -64,6 +82,38 @@ def test_quantize(here: Run, model: Path, tmp_path: Path) -> None:
     options = ["--data", data, "--bits", "4", "-o", tmp_path / "q.onnx"]
     written = check(json_of("quantize", model, *options, run=here), json_objects.Quantized)
     assert [layer["levels"] for layer in written["layers"]] == [16]
+
+
+def test_report(here: Run, model: Path, tmp_path: Path) -> None:
+    folder, page = tmp_path / "out", tmp_path / "page.html"
+    succeed("profile", model, "-o", folder, run=here)
+    alone = check(json_of("report", folder, run=here), json_objects.Reported)
+    assert (alone["files"], alone["board"], alone["emulated"]) == ([], "mps2-an386", True)
+    written = json_of("report", folder, "-o", page, "--against", folder, run=here)
+    check(written, json_objects.Reported)
+    assert (written["files"], written["changed_layers"]) == ([str(page)], [])
+    assert page.exists()
+    assert {**written, "files": [], "totals": alone["totals"]} == {**alone, "changed_layers": []}
+
+
+def test_micro(here: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_threads(monkeypatch)
+    tar, project = tmp_path / "net.tar", tmp_path / "project"
+    succeed("compile", model, "-o", tar, "--output-format", "mlf", run=here)
+    create = ["micro", "create-project", project, tar, "qemu"]
+    options = json_of(*create, "--list-options", run=here)
+    for option in options:
+        check(option, json_objects_micro.ProjectOption)
+    (board,) = (option for option in options if option["name"] == "board")
+    assert board["required"] and "netduinoplus2" in board["choices"]
+    create += ["--project-option", "board=netduinoplus2"]
+    for verb, output in ((create, project), (["micro", "build", project], project / "build")):
+        done = check(json_of(*verb, run=here), json_objects_micro.Project)
+        assert done == {"project": str(project), "platform": "qemu", "output": str(output)}
+    flashed = check(json_of("micro", "flash", project, run=here), json_objects_micro.Project)
+    assert flashed["output"] is None
+    ran = json_of("micro", "run", project, "--profile", run=here)
+    check(ran, json_objects_micro.MicroRun)
 
 
 def test_run_and_profile(here: Run, model: Path) -> None:
