@@ -20,6 +20,11 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 ACCURACY = re.compile(r"^\| \w+_(8bit|4bit|ternary) \| ([\d.]+)% \|", re.MULTILINE)
 
 PINNED: dict[str, list[list[int]]] = {
+    "cifar10_8bit": [
+        [10, -23, -66, -17, -19, -31, -90, -26, 32, -22],
+        [20, -21, -39, -28, -31, 3, -68, -4, -9, 6],
+        [22, -14, -34, -52, -48, 25, -89, -21, -10, -3],
+    ],
     "cifar10_4bit": [
         [7, -11, -70, -29, -30, -42, -95, -22, 37, -6],
         [28, -28, -51, -31, -33, 2, -82, -9, -14, 3],
@@ -30,6 +35,11 @@ PINNED: dict[str, list[list[int]]] = {
         [9, -48, -126, -35, -77, 1, -128, -63, -30, 23],
         [17, -98, -56, -42, -83, -3, -68, -56, -119, -17],
     ],
+    "fer2013_8bit": [
+        [-28, -25, -17, 11, 7, 3, 1],
+        [-29, -35, -20, 11, -4, 16, 9],
+        [-40, -46, -24, 49, 17, -17, -39],
+    ],
     "fer2013_4bit": [
         [-30, -34, -17, 16, 3, 9, 5],
         [-34, -52, -25, 20, -4, 19, 17],
@@ -39,6 +49,11 @@ PINNED: dict[str, list[list[int]]] = {
         [-43, -91, -25, 24, 0, -7, 4],
         [-90, -90, -40, 8, -39, 50, 17],
         [-61, -120, -52, 81, 13, -72, -37],
+    ],
+    "spoken_digits_8bit": [
+        [-58, -51, -24, 54, -66, -39, 28, 59, -127, -61],
+        [29, 9, 127, -48, -59, -14, -121, -123, -79, -17],
+        [11, 72, -4, -31, -24, -58, -72, 5, -31, 27],
     ],
     "spoken_digits_4bit": [
         [-56, -32, -43, 55, -37, -54, 41, -12, -56, -45],
@@ -69,7 +84,7 @@ def test_committed_model_answers_exactly_as_before(name: str) -> None:
     result = compiled.run(samples, board="host", check=True)
     assert [outputs[0].ravel().tolist() for outputs in result.outputs] == PINNED[name]
     assert result.bit_exact
-    wanted = {"4bit": 16, "ternary": 3}[name.rpartition("_")[2]]
+    wanted = {"8bit": 256, "4bit": 16, "ternary": 3}[name.rpartition("_")[2]]
     held = [layer["levels"] for layer in compiled.report["layers"] if layer["macs"]]
     assert all(levels <= wanted for levels in held[1:-1])
 
