@@ -5,9 +5,10 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify bench bench-bcnet bench-tune docs docs-check format setup lint types c-format unit slow device clean distclean
+.PHONY: demo test verify bench bench-bcnet bench-tune docs docs-check new-user format setup lint types c-format unit slow device clean distclean
 
-demo: setup
+demo:
+	@scripts/setup.sh demo
 	$(BIN)/python examples/digits/demo.py
 
 test: lint types c-format unit
@@ -46,6 +47,10 @@ docs: setup
 # What checks each code block and each table of figures in README and docs; status 2 if one has none.
 docs-check: setup
 	$(BIN)/python scripts/docs_check.py
+
+# A new user's path in a fresh Debian, and what it took (docs/new_user.md); as root. It sets up nothing.
+new-user:
+	python3 scripts/new_user.py
 
 format: setup
 	$(BIN)/python -m ruff check --fix .

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+Result = TypeVar("Result")
 ROOT = Path(__file__).parents[1]
 _FENCED = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+)`")
@@ -36,6 +38,22 @@ def blocks(page: Path) -> list[Block]:
         Block(page, text[: match.start()].count("\n") + 1, match[1], match[2], match[3])
         for match in _FENCED.finditer(text)
     ]
+
+
+def run_blocks(page: Path, place: Path, run: Callable[[Block, list[str]], Result]) -> list[Result]:
+    """What `run` says of each `sh` and `python` block of a page and its command, in order.
+
+    A block with a title is written to the file of that name in `place`, for a later block to run.
+    """
+    said = []
+    for block in blocks(page):
+        if block.title:
+            (place / block.title).write_text(block.text, encoding="utf-8")
+        elif block.language == "sh":
+            said.append(run(block, ["bash", "-euxo", "pipefail", "-c", block.text]))
+        elif block.language == "python":
+            said.append(run(block, ["python", "-c", block.text]))
+    return said
 
 
 def inline_code(page: Path) -> Iterator[tuple[int, str]]:

@@ -5,8 +5,8 @@ if a block is on no list, if a command does not exist, or if a page is listed th
 
 - blocks of a language are run, or compiled, by the test that `RUN` names;
 - blocks of no language are shown: each command in them, and in the text, must exist with its
-  options, and is run where `SHOWN` names a test; what has no command is a drawing, a form of data
-  or an output;
+  options; those of `vq-cortexm` are run by the test that `SHOWN` names, or `NOT_RUN` says why not;
+  what has no command is a drawing, a form of data or an output;
 - tables with figures are written or compared by what `FIGURES` names.
 """
 
@@ -41,10 +41,42 @@ RUN = {
 }
 """Page → the test that runs its blocks of a language."""
 SHOWN = {
-    "README.md": "tests/python/docs/test_readme_commands.py",
+    "README.md": "tests/python/docs/test_shown_commands.py",
+    "docs/bcnet.md": "tests/python/docs/test_shown_commands.py",
+    "docs/fit.md": "tests/python/docs/test_shown_commands.py",
+    "docs/howto/ci_gate.md": "tests/python/docs/test_shown_commands.py",
+    "docs/larq.md": "tests/python/docs/test_shown_commands.py",
+    "docs/layer_diff.md": "tests/python/docs/test_shown_commands.py",
     "docs/pytorch.md": "tests/python/docs/test_pytorch.py",
+    "docs/report.md": "tests/python/docs/test_shown_commands.py",
+    "docs/tuning.md": "tests/python/docs/test_shown_commands.py",
+    "docs/vq.md": "tests/python/docs/test_shown_commands.py",
+    "examples/cifar10/README.md": "tests/python/docs/test_shown_commands.py",
+    "examples/fer2013/README.md": "tests/python/docs/test_shown_commands.py",
+    "examples/spoken_digits/README.md": "tests/python/docs/test_shown_commands.py",
 }
 """Page → the test that runs what its blocks of no language show of `vq-cortexm`."""
+NOT_RUN = {
+    "docs/boards.md": "takes a board",
+    "docs/design.md": "the forms of all verbs",
+    "docs/new_board.md": "takes the board that the page adds: tests/python/micro/test_new_board.py",
+    "docs/tutorial.md": "takes a board",
+}
+"""Page → why what its blocks of no language show of `vq-cortexm` is not run."""
+RECIPES = "take data sets; tests/python/examples/test_recipes.py trains on drawn ones"
+OTHERS = {
+    "CONTRIBUTING.md": "targets of the Makefile, which scripts/verify.py and every check run",
+    "README.md": "targets of the Makefile, which scripts/verify.py and every check run",
+    "docs/boards.md": "take a board",
+    "docs/howto/new_core.md": "tests, which scripts/verify.py runs",
+    "docs/new_board.md": "tests, which scripts/verify.py runs",
+    "examples/bcnet/README.md": RECIPES.replace("recipes", "bcnet"),
+    "examples/cifar10/README.md": RECIPES,
+    "examples/digits/README.md": "trained anew by tests/python/examples/test_digits.py",
+    "examples/fer2013/README.md": RECIPES,
+    "examples/spoken_digits/README.md": RECIPES,
+}
+"""Page → what runs the commands of other programs in its blocks of no language."""
 FIGURES = {
     "README.md": "compared with docs/vq.md, performance.md by tests/python/docs/test_figures.py",
     "docs/bcnet.md": "written by benchmarks/bcnet.py",
@@ -54,6 +86,7 @@ FIGURES = {
     "docs/link.md": "written by benchmarks/link.py",
     "docs/mlperf_tiny.md": "written by benchmarks/mlperf_tiny.py",
     "docs/new_board.md": "facts of a part, tried by tests/python/micro/test_new_board.py",
+    "docs/new_user.md": "written by scripts/new_user.py",
     "docs/performance.md": "written by benchmarks/performance.py",
     "docs/protocol.md": "sizes, within the bounds of tests/python/micro/test_rpc_boards.py",
     "docs/quantization.md": "written by benchmarks/quantization.py",
@@ -61,11 +94,11 @@ FIGURES = {
     "docs/tuning.md": "written by benchmarks/tuning.py",
     "docs/verify.md": "written by scripts/verify.py",
     "docs/vq.md": "written by benchmarks/virtual_quantization.py",
-    "examples/bcnet/README.md": "sizes of the data and nets, copied by hand",
-    "examples/cifar10/README.md": "printed by examples/cifar10/train.py, copied by hand",
+    "examples/bcnet/README.md": "nets compared by tests/python/examples/test_bcnet.py",
+    "examples/cifar10/README.md": "written by examples/cifar10/train.py --record",
     "examples/digits/README.md": "accuracies compared by tests/python/examples/test_digits.py",
-    "examples/fer2013/README.md": "printed by examples/fer2013/train.py, copied by hand",
-    "examples/spoken_digits/README.md": "printed by examples/spoken_digits/train.py, by hand",
+    "examples/fer2013/README.md": "written by examples/fer2013/train.py --record",
+    "examples/spoken_digits/README.md": "written by examples/spoken_digits/train.py --record",
 }
 """Page → what writes or compares its tables of figures."""
 _FIGURE = re.compile(r"^\|.*\|\s*\**[+-]?[\d,.]*\d[\d,.]*(?: ?[MKB%×]\w*)?\**\s*\|", re.MULTILINE)
@@ -111,15 +144,26 @@ def verdict(name: str, block: Block, problems: list[str]) -> str:
             problems.append(f"{where}: {line.strip()}: {said}")
     if not commands:
         return "shown: no command"
-    shown = f"shown: {len(commands)} command{'' if len(commands) == 1 else 's'} exist"
-    is_run = name in SHOWN and any(line.startswith("vq-cortexm") for line in commands)
-    return f"{shown}; run by {SHOWN[name]}" if is_run else shown
+    shown = [f"shown: {len(commands)} command{'' if len(commands) == 1 else 's'} exist"]
+    ours = {line.startswith("vq-cortexm") for line in commands}
+    if True in ours and name in SHOWN:
+        shown.append(f"run by {SHOWN[name]}")
+    elif True in ours and name in NOT_RUN:
+        shown.append(f"not run: {NOT_RUN[name]}")
+    elif True in ours:
+        problems.append(f"{where}: commands of vq-cortexm that are on no list")
+    if False in ours and name in OTHERS:
+        shown.append(OTHERS[name])
+    elif False in ours:
+        problems.append(f"{where}: commands of other programs that are on no list")
+    return "; ".join(shown)
 
 
 def unknown_files() -> list[str]:
     """Pages and checks that are listed and not there."""
-    named = [*RUN, *SHOWN, *FIGURES, *RUN.values(), *SHOWN.values()]
-    named += [part for text in FIGURES.values() for part in re.findall(r"[\w/]+\.py", text)]
+    named = [*RUN, *SHOWN, *NOT_RUN, *OTHERS, *FIGURES, *RUN.values(), *SHOWN.values()]
+    said = [*NOT_RUN.values(), *OTHERS.values(), *FIGURES.values()]
+    named += [part for text in said for part in re.findall(r"[\w/]+\.py", text)]
     return [f"{name}: is listed and not there" for name in named if not Path(ROOT, name).exists()]
 
 

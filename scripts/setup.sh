@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Everything `make test`, `make demo` and `make bench` need: system tools, and the package in .venv.
-# Quick, silent and offline when nothing is missing. Exit status 3: a system tool is missing and
-# cannot be installed from here (the message says how); make itself then reports "Error 3".
+# Everything the Makefile's targets need: system tools, and the package in .venv. `setup.sh demo` sets
+# up what `make demo` needs and no more. Quick, silent and offline when nothing is missing. Exit status
+# 3: a system tool is missing and cannot be installed from here (the message says how); make itself
+# then reports "Error 3".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +10,16 @@ fail() {
     echo "setup: $*" >&2
     exit 3
 }
+
+wanted=${1:-all}
+case $wanted in
+    all) extras=bench,docs,test,train ;;
+    demo) extras=demo ;;
+    *)
+        echo "setup: $wanted is unknown; known: all, demo" >&2
+        exit 2
+        ;;
+esac
 
 have() { command -v "$1" >/dev/null; }
 
@@ -49,6 +60,13 @@ packages_browser() { grep -qs '^ID=debian' /etc/os-release; }
 
 gcc_finds_libc() { echo '#include <string.h>' | gcc -E -x c - >/dev/null 2>&1; }
 
+# What only tests need.
+missing_packages_of_tests() {
+    finds_browser || ! packages_browser || echo chromium
+    have cppcheck || echo cppcheck
+    clang_finds_fuzzer || printf '%s\n' clang libclang-rt-dev
+}
+
 # The Debian packages that are missing, one a line.
 missing_packages() {
     local python
@@ -58,9 +76,7 @@ missing_packages() {
     have cmake || echo cmake
     have ninja || echo ninja-build
     gcc_finds_libc || printf '%s\n' gcc libc6-dev
-    finds_browser || ! packages_browser || echo chromium
-    have cppcheck || echo cppcheck
-    clang_finds_fuzzer || printf '%s\n' clang libclang-rt-dev
+    [ "$wanted" = demo ] || missing_packages_of_tests
     python=$(find_python)
     if [ -n "$python" ]; then
         "$python" -c 'import ensurepip, venv' 2>/dev/null ||
@@ -109,8 +125,10 @@ install_package() {
     local python state
     # A moved checkout needs its environment made anew, a new pyproject.toml an update.
     state="$PWD $(cksum <pyproject.toml)"
-    if [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null)" = "$state" ]; then
-        return
+    if [ -x .venv/bin/python ]; then
+        case $(cat .venv/installed 2>/dev/null) in
+            "$state all" | "$state $wanted") return ;;
+        esac
     fi
     python=$(find_python)
     [ -n "$python" ] || fail "Python 3.11 or 3.12 is needed and neither was found"
@@ -119,8 +137,8 @@ install_package() {
     [ -x .venv/bin/python ] && [[ $(head -1 .venv/bin/pip) == "#!$PWD/"* ]] ||
         "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --editable '.[bench,docs,test,train]'
-    echo "$state" >.venv/installed
+        --editable ".[$extras]"
+    echo "$state $wanted" >.venv/installed
 }
 
 install_browser() {
@@ -131,4 +149,4 @@ install_browser() {
 
 install_system_tools
 install_package
-install_browser
+[ "$wanted" = demo ] || install_browser
