@@ -49,7 +49,7 @@ from .qdq_context import (
 )
 from .qdq_int16 import with_int16_rounding
 from .qdq_litert import rescaled_as_litert
-from .qdq_moves import MOVES, rescaled
+from .qdq_moves import MOVES, fill_of, rescaled
 from .qdq_products import PRODUCT_RULES
 from .qdq_rules import QDQ_RULES
 from .split_slices import without_splits
@@ -186,7 +186,8 @@ class QdqFolder:
         if name == "relax.quantize":
             self.integers[var] = self.fold_layer(var, value)
         elif name in MOVES and dtype_of(var) in ACTIVATION_DTYPES:
-            folded = MOVES[name](self, value, self.integer(value.args[0]), int)
+            fill = fill_of(dtype_of(var), str(var.name))
+            folded = MOVES[name](self, value, self.integer(value.args[0]), fill)
             self.integers[var] = self.emit(folded, var.name)
         elif name.startswith("vq."):
             args = [self.integer(arg) for arg in value.args]

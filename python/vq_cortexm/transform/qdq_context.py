@@ -52,6 +52,11 @@ def read_quant_params(call: Expr, where: str) -> QuantParams:
         raise ModelError(f"{where}: {dtype} tensors are not supported; int8, uint8 and int16 are")
     if dtype == "int16" and np.any(zero_point != 0):
         raise ModelError(f"{where}: int16 with a zero point; quantize it symmetrically, to 0")
+    lowest, highest = dtype_range(dtype)
+    if np.any((zero_point < lowest) | (zero_point > highest)):
+        raise ModelError(
+            f"{where}: its zero point is not one of {dtype}: {lowest} to {highest} work"
+        )
     return QuantParams(float(scale.reshape(-1)[0]), int(zero_point.reshape(-1)[0]), dtype)
 
 

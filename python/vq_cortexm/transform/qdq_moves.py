@@ -147,6 +147,21 @@ def _broadcast(folder: Folder, call: Expr, x: Expr, _fill: Callable[[float], int
     return _repeated(folder, x, shape, [n // m for n, m in zip(to, shape, strict=True)])
 
 
+def fill_of(dtype: str, where: str) -> Callable[[float], int]:
+    """What an integer operator writes for a number of its own, which must be one of dtype."""
+    lowest, highest = dtype_range(dtype)
+
+    def fill(value: float) -> int:
+        if not lowest <= value <= highest:
+            raise ModelError(
+                f"{where}: fills with {value:g}, which is not one of {dtype}: {lowest} to {highest}"
+                " work"
+            )
+        return int(value)
+
+    return fill
+
+
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
 
 

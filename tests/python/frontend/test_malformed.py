@@ -25,9 +25,17 @@ HUGE = 1 << 30
 def _tflite(operator: str, shape: tuple[int, ...] = (1, 4), **more: Any) -> bytes:
     """One operator between two tensors of a shape."""
     net = TfliteBuilder()
-    scale, dtype = more.pop("scale", 0.1), more.pop("dtype", "int8")
-    x, y = (net.tensor(shape, scale, 0, dtype) for _ in range(2))
+    scale, dtype, zero = more.pop("scale", 0.1), more.pop("dtype", "int8"), more.pop("zero", 0)
+    x, y = (net.tensor(shape, scale, zero, dtype) for _ in range(2))
     net.add(operator, [x], [y], **more)
+    return net.build([x], [y])
+
+
+def _padded_tflite(zero: int) -> bytes:
+    """A border of the zero point."""
+    net = TfliteBuilder()
+    x, y = (net.tensor(shape, 0.1, zero) for shape in ((1, 4), (1, 6)))
+    net.add("PAD", [x, net.constant(np.array([[0, 0], [1, 1]], np.int32))], [y])
     return net.build([x], [y])
 
 
@@ -98,6 +106,8 @@ TFLITE: dict[str, tuple[Callable[[], bytes], str]] = {
     "no scale": (lambda: _tflite("LOGISTIC", scale=None), "no scale"),
     "scale of 0": (lambda: _tflite("LOGISTIC", scale=0.0), "positive"),
     "no number": (lambda: _tflite("LOGISTIC", scale=float("nan")), "positive"),
+    "border of no int8": (lambda: _padded_tflite(-134), "-128 to 127 work"),
+    "zero point of no int8": (lambda: _tflite("LOGISTIC", zero=-134), "-128 to 127 work"),
     "sparse": (_sparse_tflite, "stored sparse"),
     "strings": (lambda: _tflite("LOGISTIC", dtype="string"), "the type string"),
     "no elements": (lambda: _tflite("LOGISTIC", (1, 0)), "static positive sizes"),
