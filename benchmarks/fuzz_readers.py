@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz_readers.py --count 1000 --seed 1 [--reader tflite] [--first 0] [--jobs 2]
 
-Prints a table, and a line for each file that made a reader fail, crash, hang or ask for too much
-memory; exit status 1 if there was one. What a number stands for depends on the seed alone:
+Prints a table, and on stderr a line for each file that made a reader fail, crash, hang or ask for
+too much memory; exit status 1 if there was one. What a number stands for depends on the seed alone:
 `--reader relay --first 17 --count 1 --keep DIR` reads one again and keeps its files.
 `--record PAGE` puts command and table into a page, between the line RECORD and the next heading.
 """
@@ -46,8 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     print(*HEADER, sep="\n", flush=True)
     numbers = range(options.first, options.first + options.count)
-    failures: list[Outcome] = []
-    rows, total = [], Counter[str]()
+    rows, total, failed = [], Counter[str](), 0
     with ProcessPoolExecutor(options.jobs) as pool:
         submitted = {
             reader: [
@@ -57,22 +56,32 @@ def main() -> int:
             for reader in options.reader or READERS
         }
         for reader, tasks in submitted.items():
-            results = [task.result() for task in tasks]
-            outcomes = [outcome for some, _ in results for outcome in some]
-            rows.append(row(reader, outcomes, sum(seconds for _, seconds in results)))
+            outcomes, seconds = [], 0.0
+            for task in tasks:
+                some, took = task.result()
+                outcomes += some
+                seconds += took
+                for failure in some:
+                    if not failure.is_good:
+                        tell(failure, options.seed, options.keep)
+                        failed += 1
+            rows.append(row(reader, outcomes, seconds))
             print(rows[-1], flush=True)
             total.update(outcome.kind for outcome in outcomes)
-            failures += [outcome for outcome in outcomes if not outcome.is_good]
-    for failure in failures:
-        print(f"{failure.reader} --first {failure.number}: {failure.kind}: {failure.said}")
-        if options.keep:
-            folder = options.keep / f"{failure.reader}-{failure.number}"
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, content in draw(failure.reader, options.seed, failure.number).items():
-                (folder / name).write_bytes(content)
     if options.record:
         write_record(options, rows, total)
-    return 1 if failures else 0
+    return 1 if failed else 0
+
+
+def tell(failure: Outcome, seed: int, keep: Path | None) -> None:
+    """A line on stderr, and the files into a folder."""
+    said = f"{failure.reader} --first {failure.number}: {failure.kind}: {failure.said}"
+    print(said, file=sys.stderr, flush=True)
+    if keep:
+        folder = keep / f"{failure.reader}-{failure.number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in draw(failure.reader, seed, failure.number).items():
+            (folder / name).write_bytes(content)
 
 
 def run_some(reader: str, seed: int, numbers: Sequence[int]) -> tuple[list[Outcome], float]:
