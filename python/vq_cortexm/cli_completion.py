@@ -15,14 +15,13 @@ _Names = Callable[[], list[tuple[str, str]]]
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes this command's arguments: eval "$(vq-cortexm completion
     bash)" in ~/.bashrc, or the same for zsh; `vq-cortexm completion fish | source` for fish."""
-    from .cli import cli
-
     kind = get_completion_class(shell)
     assert kind is not None, "click knows these shells"
-    click.echo(kind(cli, {}, _PROGRAM, _VARIABLE).source())
+    click.echo(kind(context.find_root().command, {}, _PROGRAM, _VARIABLE).source())
 
 
 class _Name(click.ParamType[str]):
