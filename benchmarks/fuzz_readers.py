@@ -11,7 +11,6 @@ too much memory; exit status 1 if there was one. What a number stands for depend
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 import time
@@ -24,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
 
 from fuzz.campaign import Outcome, draw, run
 from fuzz.readers import READERS
+
+from record import check_record, write_record
 
 RECORD = "<!-- written by benchmarks/fuzz_readers.py -->"
 FILES_PER_TASK = 250
@@ -44,6 +45,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the files that were not handled")
     parser.add_argument("--record", type=Path, help="a page that gets command and table")
     options = parser.parse_args()
+    if options.record:
+        check_record(options.record, RECORD)
     print(*HEADER, sep="\n", flush=True)
     numbers = range(options.first, options.first + options.count)
     rows, total, failed = [], Counter[str](), 0
@@ -69,7 +72,7 @@ def main() -> int:
             print(rows[-1], flush=True)
             total.update(outcome.kind for outcome in outcomes)
     if options.record:
-        write_record(options, rows, total)
+        write_record(options.record, RECORD, recorded(options, rows, total))
     return 1 if failed else 0
 
 
@@ -90,9 +93,8 @@ def run_some(reader: str, seed: int, numbers: Sequence[int]) -> tuple[list[Outco
     return list(run(reader, seed, numbers)), time.monotonic() - start
 
 
-def write_record(options: argparse.Namespace, rows: list[str], total: Counter[str]) -> None:
-    """Replaces what the page has."""
-    text = options.record.read_text(encoding="utf-8")
+def recorded(options: argparse.Namespace, rows: list[str], total: Counter[str]) -> str:
+    """The command, what became of all files, and the table."""
     command = f"python benchmarks/fuzz_readers.py --count {options.count} --seed {options.seed}"
     if options.jobs > 1:
         command += f" --jobs {options.jobs}"
@@ -103,12 +105,7 @@ def write_record(options: argparse.Namespace, rows: list[str], total: Counter[st
         f"`{command}`: {total.total():,} files, {total['read']:,} read, {total['refused']:,} "
         f"refused in one line with status 2, {failed:,} failed."
     )
-    record = "\n".join([RECORD, "", said, "", *HEADER, *rows, "", ""])
-    place = re.compile(rf"{re.escape(RECORD)}\n.*?(?=^#|\Z)", re.MULTILINE | re.DOTALL)
-    text, found = place.subn(lambda _: record, text)
-    if not found:
-        sys.exit(f"{options.record}: no line {RECORD}")
-    options.record.write_text(text, encoding="utf-8")
+    return "\n".join([said, "", *HEADER, *rows])
 
 
 def row(reader: str, outcomes: list[Outcome], seconds: float) -> str:

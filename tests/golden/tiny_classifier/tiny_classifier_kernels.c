@@ -50,7 +50,7 @@ void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_wei
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 

@@ -106,7 +106,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 
@@ -150,7 +150,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 
@@ -212,7 +212,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_w
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 
@@ -256,7 +256,7 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_w
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 
@@ -311,9 +311,8 @@ void tvmgen_tiny_nary_depthwise_3x3_columns4_row_stride2_column_stride2_x_row80_
                         sum += (uint32_t)(x[from] * k[i][j]);
                     }
                 }
-                const int32_t *next = own;
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
-                const int32_t high = vq_high_product_s32((int32_t)sum, *next++) + layer * (1 << 0);
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; reads constants at `own`. */
+                const int32_t high = vq_high_product_s32((int32_t)sum, own[0]) + layer * (1 << 0);
                 const int32_t value = high >> (3 + 0);
 
                 y[row * 120 + column * 30] = (int8_t)vq_max_s32(-128, vq_min_s32(127, value));

@@ -53,7 +53,7 @@ void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weight
                 /* an even channel's sum, P - B, is 256 times its own */
                 const int32_t extra = i % 2 ? 0 : 8;
                 const int32_t sum = (int32_t)(i % 2 ? sum_of[i] : sum_of[i] - sum_of[i + 1]);
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `next`. */
                 const int32_t high = vq_high_product_s32(sum, *next++) + layer * (1 << extra);
                 const int32_t value = high >> (3 + extra);
 
@@ -108,9 +108,8 @@ void tvmgen_tiny_residual_depthwise_3x3_columns5_row_stride1_column_stride1_x_ro
                         sum += (uint32_t)(x[from] * k[i][j]);
                     }
                 }
-                const int32_t *next = own;
-                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; takes constants off `stream`. */
-                const int32_t high = vq_high_product_s32((int32_t)sum, *next++) + layer * (1 << 0);
+                /* The output of `sum`, 2^`scale` times an accumulator, in `value`; reads constants at `own`. */
+                const int32_t high = vq_high_product_s32((int32_t)sum, own[0]) + layer * (1 << 0);
                 const int32_t value = high >> (3 + 0);
 
                 y[row * 20 + column * 4] = (int8_t)vq_max_s32(-128, vq_min_s32(127, value));
