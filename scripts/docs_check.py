@@ -90,7 +90,7 @@ FIGURES = {
     "docs/performance.md": "written by benchmarks/performance.py",
     "docs/protocol.md": "sizes, within the bounds of tests/python/micro/test_rpc_boards.py",
     "docs/quantization.md": "written by benchmarks/quantization.py",
-    "docs/reliability.md": "written by benchmarks/fuzz_readers.py and benchmarks/static_analysis.py",
+    "docs/reliability.md": "written by benchmarks/fuzz_readers.py, benchmarks/static_analysis.py",
     "docs/tuning.md": "written by benchmarks/tuning.py",
     "docs/verify.md": "written by scripts/verify.py",
     "docs/vq.md": "written by benchmarks/virtual_quantization.py",
