@@ -207,6 +207,8 @@ class _Extractor:
         while result in bound and result not in self.tensors:
             result = bound[result]
         fields = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        if any(is_constant(field) for field in fields):
+            raise ModelError("an output depends on no input; take it out of the model")
         tensors = tuple(self.tensors[field] for field in fields)
         for tensor in tensors:
             self._use(tensor, len(self.steps))

@@ -176,3 +176,5 @@ class AvgPool2dAttrs:
                 f"{op}: truncated means keep scale and zero point; requantize after it"
             )
         check_requantizing(op, self)
+        if not divides(self):
+            constants(1, self)  # of no window the factor is larger, and it may be too large

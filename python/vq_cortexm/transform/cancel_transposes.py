@@ -74,7 +74,7 @@ class _Rebuilder:
         return self.values.get(expr, expr)
 
     def _rebuild(self, var: Expr, value: Expr) -> Expr:
-        if isinstance(value, relax.Tuple) or value in self.values:
+        if isinstance(value, relax.Tuple) or is_constant(value) or value in self.values:
             return self._new(value)
         args = [self._new(arg) for arg in value.args]
         name, attrs = op_name(value), attributes(value)

@@ -233,6 +233,13 @@ def _filled() -> onnx.ModelProto:
     return _onnx(nodes, constants=constants)
 
 
+def _constant_output() -> onnx.ModelProto:
+    """The numbers of a constant, whatever the input is."""
+    node = helper.make_node("DequantizeLinear", ["c", "s", "z"], ["y"])
+    scale, zero = np.float32(0.1), np.int8(0)
+    return _onnx([node], constants={"s": scale, "z": zero, "c": np.array([[1, 2, 3, 4]], np.int8)})
+
+
 def _misfit() -> onnx.ModelProto:
     """Weights whose numbers are not as many as their shape says."""
     scale, zero = np.float32(0.1), np.int8(0)
@@ -263,6 +270,7 @@ ONNX: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     "no elements": (lambda: _between("Relu", (1, 0)), "dimension 1"),
     "negative": (lambda: _between("Relu", (1, -4)), "dimension 1"),
     "open": (lambda: _between("Relu", (1, "n")), "open dimension 1"),
+    "output without input": (_constant_output, "depends on no input"),
     "scale of 0": (lambda: _between("Relu", scale=0.0), "positive"),
     "no number": (lambda: _between("Relu", scale=float("nan")), "positive"),
     "no scale": (

@@ -171,6 +171,8 @@ def test_errors_are_one_line() -> None:
         division_constants(1 << 20)
     with pytest.raises(ValueError, match="y_dtype"):
         AvgPool2dAttrs((2, 2), (1, 1), (0, 0, 0, 0), 0.1, 0, 0.1, 0, -128, 127, y_dtype="int32")
+    with pytest.raises(ValueError, match="of a requantization: it must be in"):
+        AvgPool2dAttrs((2, 2), (1, 1), (0, 0, 0, 0), 1e20, 0, 1.0, 0, -128, 127)
     assert constants(4, attrs)
 
 
