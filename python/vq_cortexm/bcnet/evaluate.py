@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..build import build_folded
 from ..compat import IRModule
-from ..errors import UsageError
+from ..errors import UsageError, naming
 from ..micro.job import RunJob
 from ..op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE, PATHS
 from ..op.escalate import Confidence
@@ -94,19 +94,20 @@ def evaluate(
     as many samples escalate as in the module. What runs on the board is run by `elsewhere`, where
     that is given, in this computer's place.
     """
+    fast, second = (single(module, name) for name in PATHS)
+    # before the measurements, which take minutes: the plain net may be of another shape
+    coop = None if plain is None else _coopnet(module, fast, plain)
     answers = collect(module, x, labels)
     cost = partial(costs, board=board, elsewhere=elsewhere)
     both = cost(module)
     share = float(answers.escalated(answers.attrs.thresholds).mean())
     accurate = answers.accurate.argmax(axis=1) == labels
-    fast, second = (single(module, name) for name in PATHS)
     models = [
         _Model("fast net alone", answers.fast_right, 0.0, cost(fast)),
         _Model("accurate net alone", accurate, 1.0, cost(second)),
     ]
     coop_points: list[Point] = []
-    if plain is not None:
-        coop = compose(fast, plain, Policy(cast(Confidence, answers.attrs.confidence)))
+    if coop is not None:
         coop_answers, coop_costs = collect(coop, x, labels), cost(coop)
         coop_points = sweep(coop_answers, coop_costs.cycles)
         nearest = min(coop_points, key=lambda point: abs(point.escalated - share))
@@ -115,10 +116,18 @@ def evaluate(
             _Model("plain net alone", alone, 1.0, cost(single(coop, "accurate"))),
             _Model("CoopNet", right, nearest.escalated, coop_costs),
         ]
-    base = models[-2].right if plain is not None else accurate
+    base = models[-2].right if coop is not None else accurate
     models.append(_Model("BC-Net", answers.right(answers.attrs.thresholds), share, both))
     rows = tuple(_row(model, base, board) for model in models)
     return Evaluation(rows, tuple(sweep(answers, both.cycles)), tuple(coop_points))
+
+
+def _coopnet(module: IRModule, fast: IRModule, plain: IRModule) -> IRModule:
+    """The fast net of the module, and the plain one where it is unsure."""
+    policy = policy_of(module)
+    assert policy is not None
+    with naming("the plain net, in the accurate one's place"):
+        return compose(fast, plain, Policy(cast(Confidence, policy.confidence)))
 
 
 @dataclass(frozen=True, eq=False)

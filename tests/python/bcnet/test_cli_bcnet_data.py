@@ -15,6 +15,7 @@ from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.bcnet.answers import collect
 from vq_cortexm.bcnet.evaluate import evaluate
 from vq_cortexm.build import build_folded
+from vq_cortexm.errors import ModelError
 from vq_cortexm.json_objects import Calibrated
 from vq_cortexm.micro.job import Job, run_job
 from vq_cortexm.micro.runner import DeviceRun
@@ -113,6 +114,14 @@ def test_coopnet_takes_the_plain_net_alone() -> None:
     assert rows["plain net alone"].difference.mean == 0
     assert rows["CoopNet"].escalated == pytest.approx(rows["BC-Net"].escalated, abs=0.05)
     assert found.coopnet_points[-1].escalated == 1
+
+
+def test_a_plain_net_that_does_not_fit_is_refused_as_such() -> None:
+    module = with_thresholds(compose(fast(), accurate(), Policy(**BOTH)), (12,))
+    x, labels = np.zeros((4, 6, 6, 3), np.int8), np.zeros(4, np.int64)
+    other = accurate(classes=CLASSES + 1)
+    with pytest.raises(ModelError, match=r"^the plain net, in the accurate one's place: the nets "):
+        evaluate(module, x, labels, board_by_name("mps2-an386"), other)
 
 
 def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
