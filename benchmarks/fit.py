@@ -130,9 +130,10 @@ Written by `python benchmarks/fit.py MODELS DATASETS --output THIS_FILE` on {cor
 
 The other strategy is beside it: **fewer channels**, the memory-equivalent reading of Virtual
 Quantization. The 8-bit network loses whole channels, those first that carry least of the variance
-behind them for the bytes they free, until its weights take as much as those of the network of fewer
-levels; what is left is fitted to the float network, layer by layer. Neither is trained again. Its
-flash falls less than its weights: layers that had one shape and one routine come to differ.
+behind them for the bytes they free, until its weights take no more than those of the network of
+fewer levels and the same budgets hold; what is left is fitted to the float network, layer by layer.
+Neither is trained again. Its flash falls less than its weights: layers that had one shape and one
+routine come to differ.
 
 No choice looks at the test set: it is held out, and accuracies on it are what the tables show.
 """

@@ -138,6 +138,13 @@ def render(measured: dict[str, list[Row]]) -> str:
     lines = [
         "# Post-training quantization",
         "",
+        "`vq-cortexm quantize MODEL --data D.npz [--bits N | --levels L | --vq FILE] -o Q.onnx`",
+        "takes a float or int8 model, `.onnx` or `.tflite`. `D.npz` has inputs as `x`, samples",
+        "first, in the model's own layout; the model gets (x - mean) * scale, with `--mean` and",
+        "`--scale` one number or one a channel. int8 data of a model that quantizes its input are",
+        "taken as they are. The first 1,024 samples are used (`--samples`); classes as `y` show",
+        "accuracies.",
+        "",
         "Written by `python benchmarks/quantization.py MODELS DATASETS --output THIS_FILE`. Shares",
         "of right answers on the test set, through the compiled code (board `host`, rounding",
         "`single`); all weights of convolutions and dense layers have the bits of the row,",

@@ -55,7 +55,7 @@ def rendered(models: Sequence[Analysis], firmware: Sequence[Analysis]) -> str:
         *(_row(each.tool, each.what, [each]) for each in firmware),
     ]
     said = "".join(each.said for each in (*models, *firmware))
-    tools = " and ".join(tool_version(tool) for tool in ("clang", "cppcheck"))
+    tools = " and ".join(f"{tool} {tool_version(tool)}" for tool in ("clang", "cppcheck"))
     header = ["tool", "what", "C files", "lines", "findings"]
     lines = [f"`python benchmarks/static_analysis.py`, with {tools}:", "", table(header, rows), ""]
     return "\n".join([*lines, *([f"```\n{said}```", ""] if said else [])])

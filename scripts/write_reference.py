@@ -25,6 +25,7 @@ from vq_cortexm.report import schema
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "Written by `python scripts/write_reference.py`, from the code."
+TRAINING = "`vq_cortexm.train` needs PyTorch; [training.md](../training.md) has it."
 
 
 def command_line() -> str:
@@ -42,7 +43,8 @@ def command_line() -> str:
 
 EXIT_STATUS = (
     "0 done; 1 a check failed or a budget was exceeded; 2 bad usage, bad input or an unsupported "
-    "model; 3 a missing tool; 4 trouble with the device or the emulator."
+    "model; 3 a missing tool; 4 trouble with the device or the emulator; "
+    "130 interrupted."
 )
 
 
@@ -89,7 +91,7 @@ def option_table(command: click.Command) -> str:
         said = [option.help] if option.help else []
         said += ["required"] if option.required else []
         default = option.to_info_dict()["default"]
-        if isinstance(default, (str, int, float)) and not option.is_flag:
+        if isinstance(default, (str, int, float)) and default != "" and not option.is_flag:
             text = f"default: {default}"
             said += [] if option.help and "default:" in option.help else [text]
         rows.append(f"| {names} | {takes(option)} | {cell('; '.join(said))} |")
@@ -159,7 +161,7 @@ def type_name(kind: Any) -> str:
 
 def python_page() -> str:
     """The public names of the package."""
-    parts = ["# Python", NOTE, "## vq_cortexm", *members(vq_cortexm, "vq_cortexm")]
+    parts = ["# Python", NOTE, TRAINING, "## vq_cortexm", *members(vq_cortexm, "vq_cortexm")]
     modules = {name: getattr(vq_cortexm, name) for name in vq_cortexm.__all__}
     modules |= {"quantize": quantize, "relay": relay}
     for name, module in modules.items():

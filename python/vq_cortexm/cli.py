@@ -48,7 +48,11 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Where the samples come from, and how the result is printed."""
     for option in reversed(
         [
-            click.option("--input", "input_file", type=click.Path(path_type=Path)),
+            click.option(
+                *("--input", "input_file"),
+                type=click.Path(path_type=Path),
+                help="samples, .npy or .npz; default: one random sample",
+            ),
             click.option("--random", "count", type=click.IntRange(1), help="number of samples"),
             click.option("--seed", type=click.IntRange(0), default=1, show_default=True),
             click.option("--timeout", type=_SECONDS, default=120, help="for the emulator"),
@@ -159,7 +163,8 @@ def export_int8_(
     vq: Path | None,
     **_: Any,
 ) -> None:
-    """Write the plain 8-bit model that computes what MODEL built with these options computes."""
+    """Write the plain 8-bit model that computes what MODEL built with these --bits, --levels or
+    --vq computes; the other build options change nothing in the file."""
     from .export import export_int8
 
     with progress(f"reading {model.name}", hidden=as_json):
@@ -243,11 +248,12 @@ def _execute(
         how["elsewhere"] = lambda job: run_over_link(job, board, info, link)
     with progress(f"{len(samples):,} inferences on {board.name}", hidden=taken["as_json"]):
         result = run_model(compiled, samples, board, timeout_seconds=taken["timeout"], **how)
-    if output is not None:
-        emulated = board.emulation == "qemu" and (link is None or not link.port)
-        measured = describe_measured(compiled, result, how["timing"], emulated=emulated)
-        write_folder(compiled, board, output, measured)
     described = describe_run(compiled, result, with_outputs)
+    if "timing" in how:
+        emulated = board.emulation == "qemu" and (link is None or not link.port)
+        described = describe_measured(described, how["timing"], emulated=emulated)
+    if output is not None:
+        write_folder(compiled, board, output, described)
     verdict = None if gate is None else judge(gate, described)
     if taken["as_json"]:
         regression = {} if verdict is None else {"regression": verdict.describe()}

@@ -56,7 +56,11 @@ class BuildOptions:
 
 
 class CompiledModel:
-    """What `build` returns. Immutable; its folders for builds are made on demand."""
+    """What `build` returns. Immutable; its folders for builds are made on demand.
+
+    `metadata` and `report` are what metadata.json and report.json say, `module` is the folded
+    module, `sources` has the C files by name.
+    """
 
     def __init__(
         self,

@@ -1,7 +1,10 @@
 """The keys of what the command line's verbs print with `--json`: one object each.
 
-There may be more keys than these. All sizes are bytes; cycles are modelled ones of an inference,
-None where the core has no cycle model; shares are from 0 to 1.
+There may be more keys than these. All sizes are bytes; cycles are those of an inference: modelled,
+or counted by a board behind a `--port` or in a farm, None where nobody counts; shares are from 0
+to 1.
+`fit` prints what pareto.json holds (`Front`), `bcnet eval` what eval.json holds (`Evaluation`);
+`boards` and `doctor` print lists.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ class Run(TypedDict):
     flash: Flash
     ram: Ram
     layers: list[Layer]
+    emulated: NotRequired[bool]
     timing: NotRequired[Timing]
     paths: NotRequired[list[str]]
     path_cycles: NotRequired[dict[str, int | None]]
@@ -159,7 +163,7 @@ class Figure(TypedDict):
 
 
 class NamedFigure(Figure):
-    """One of the whole model; without `--against` there is no `other`."""
+    """One of the whole model; `other` is None without `--against`."""
 
     name: str
 

@@ -27,7 +27,8 @@ class ProjectOption(TypedDict):
 
 
 class LayerTime(TypedDict):
-    """A layer of `micro run --profile`; `source` says what was counted, None where nothing was."""
+    """A layer of `micro run --profile`; `source` says what was counted; `cycles` and
+    `instructions` are None where they were not."""
 
     name: str
     op: str

@@ -11,7 +11,7 @@ from two_nets import BOTH, accurate, fast, samples
 from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.build import build_folded
 from vq_cortexm.micro.cycle_model import DEFAULT_TIMING
-from vq_cortexm.report.json import describe_measured
+from vq_cortexm.report.json import describe_measured, describe_run
 from vq_cortexm.session import profile_paths
 from vq_cortexm.target import board_by_name
 
@@ -91,7 +91,8 @@ def write_reported(folder: Path) -> Path:
         compose(fast(), accurate(), Policy(**BOTH)), "vq-cortexm/cortex-m4", name="both"
     )
     result = profile_paths(compiled, samples(1), board_by_name("netduinoplus2"))
-    compiled.export(folder, describe_measured(compiled, result, DEFAULT_TIMING, emulated=True))
+    measured = describe_run(compiled, result, with_outputs=False)
+    compiled.export(folder, describe_measured(measured, DEFAULT_TIMING, emulated=True))
     write_json(folder / "pareto.json", FRONT)
     write_json(folder / "eval.json", EVALUATION)
     return folder

@@ -10,7 +10,8 @@ from command_line import RUN_KEYS, Run, fail, json_of, succeed
 
 def test_profile_json(model: Path) -> None:
     result = json_of("profile", model, "--board", "mps2-an385")
-    assert list(result) == RUN_KEYS[:-1]
+    assert list(result) == [*RUN_KEYS[:-1], "emulated", "timing"]
+    assert (result["emulated"], result["timing"]["flash_wait_states"]) == (True, 0)
     assert result["target"] == "vq-cortexm/cortex-m3"
     assert result["cycles"] is None
     assert result["instructions"] > 0

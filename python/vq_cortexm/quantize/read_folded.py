@@ -29,9 +29,11 @@ def is_quantized(data: bytes) -> bool:
     """Whether an ONNX file has nodes that quantize."""
     try:
         nodes = onnx.load_model_from_string(data).graph.node
-    except Exception:  # protobuf's own type; the readers say what is wrong
+        return any("Quant" in node.op_type or "QLinear" in node.op_type for node in nodes)
+    except (
+        Exception
+    ):  # protobuf's own type, or names that are no text; the readers say what is wrong
         return False
-    return any("Quant" in node.op_type or "QLinear" in node.op_type for node in nodes)
 
 
 def read_folded(data: bytes, name: str) -> FloatGraph:

@@ -94,6 +94,16 @@ def _check_agreement(folder: Path, report: Report, metadata: Metadata) -> None:
     measured = report.get("measured")
     names = [layer["name"] for layer in report["layers"]]
     run = [layer["name"] for layer in measured["layers"]] if measured else names
-    steps = [place["last_step"] for place in metadata["memory"]["plan"]]
+    plan = metadata["memory"]["plan"]
+    steps = [place["last_step"] for place in plan]
     if names != run or report["model"] != metadata["model"] or max(steps, default=0) > len(names):
         raise ModelError(f"{folder}: its files are of different builds; compile the model again")
+    for place in plan:
+        is_sound = min(place["offset"], place["size_bytes"], place["first_step"]) >= 0
+        if not is_sound or place["first_step"] > place["last_step"]:
+            raise ModelError(
+                f"{folder / METADATA_FILE}: damaged memory plan, at {place['storage']!r}; compile "
+                "the model again"
+            )
+    if report["arena_bytes"] and not plan:
+        raise ModelError(f"{folder / METADATA_FILE}: no memory plan; compile the model again")

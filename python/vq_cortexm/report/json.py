@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,10 @@ def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool)
     return described
 
 
-def describe_measured(
-    compiled: CompiledModel, result: RunResult, timing: Timing, *, emulated: bool
-) -> dict[str, Any]:
-    """`measured` in a folder's report.json (`schema.Measured`)."""
-    described = describe_run(compiled, result, with_outputs=False)
-    return {**described, "emulated": emulated, "timing": vars(timing)}
+def describe_measured(run: Mapping[str, Any], timing: Timing, *, emulated: bool) -> dict[str, Any]:
+    """What `profile` found (`describe_run`), as it prints it and as report.json has it as
+    `measured` (`schema.Measured`)."""
+    return {**run, "emulated": emulated, "timing": vars(timing)}
 
 
 def describe_compiled(

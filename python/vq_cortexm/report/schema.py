@@ -1,7 +1,7 @@
 """What the JSON files of a folder hold: those of `compile`, `profile -o`, `fit` and `bcnet eval`.
 
 A reader may rely on these keys; there may be more of them. All sizes are bytes, and cycles are
-modelled ones of an inference.
+those of an inference: modelled, or counted by a board behind a `--port` or in a farm.
 """
 
 from __future__ import annotations

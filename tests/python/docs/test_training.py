@@ -41,7 +41,7 @@ def test_blocks_run(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     assert all(layer["levels"] <= 16 for layer in compiled.report["layers"] if layer["macs"])
 
     names |= {"float_net": names["net"]}
-    exec("from vq_cortexm.train import BinaryConv2d, Sign\n" + _one_epoch(second), names)
+    exec(_one_epoch(second), names)
     assert Path("fast.onnx").stat().st_size > 0
 
 

@@ -104,3 +104,6 @@ def test_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
 def test_float_files_and_nonsense_are_not_quantized() -> None:
     assert not is_quantized(chain_onnx())
     assert not is_quantized(b"nonsense")
+    # an operator whose name is no UTF-8
+    damaged = chain_onnx().replace(b"Conv", b"C\xffnv")
+    assert damaged != chain_onnx() and not is_quantized(damaged)

@@ -88,6 +88,20 @@ def test_nothing_to_report(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path, UsageError)
 
 
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [("last_step", -1), ("first_step", -2), ("offset", -8), ("size_bytes", -(2**40))],
+)
+def test_a_damaged_memory_plan(own: Path, key: str, number: int) -> None:
+    metadata = json.loads((own / "metadata.json").read_text())
+    metadata["memory"]["plan"][-1][key] = number
+    (own / "metadata.json").write_text(json.dumps(metadata))
+    assert "damaged memory plan, at '" in refusal(own, ModelError)
+    metadata["memory"]["plan"] = []
+    (own / "metadata.json").write_text(json.dumps(metadata))
+    assert "no memory plan" in refusal(own, ModelError)
+
+
 def test_files_of_different_builds(own: Path) -> None:
     report = json.loads((own / "report.json").read_text())
     report["layers"].pop()
