@@ -5,6 +5,7 @@
 #ifndef VQ_FLOAT_H
 #define VQ_FLOAT_H
 
+#include <math.h> /* INFINITY and NAN alone */
 #include <stdint.h>
 #include <string.h>
 
@@ -53,12 +54,15 @@ static inline float vq_exp_f32(float x) {
     return p * vq_float_of_bits((uint32_t)(n + 127) << 23);
 }
 
-/* n * ln 2 + log m for x = 2^n * m with m in [sqrt 1/2, sqrt 2); of normal numbers above 0, else
- * what is not a number. */
+/* n * ln 2 + log m for x = 2^n * m with m in [sqrt 1/2, sqrt 2); of normal numbers above 0, and of
+ * infinity; else what is not a number. */
 static inline float vq_log_f32(float x) {
     const uint32_t bits = vq_bits_of_float(x);
     if (!(x >= 1.17549435e-38f)) {
-        return vq_float_of_bits(UINT32_C(0x7fc00000));
+        return NAN;
+    }
+    if (x > 3.40282347e+38f) {
+        return x;
     }
     int32_t n = (int32_t)(bits >> 23) - 126;
     float m = vq_float_of_bits((bits & UINT32_C(0x007fffff)) | UINT32_C(0x3f000000));
@@ -83,9 +87,22 @@ static inline float vq_log_f32(float x) {
     return m + y + (float)n * 0.693359375f;
 }
 
-/* exp(y log x), of x above 0; 0 for an x of 0. */
+/* Products of x for a whole y, else exp(y log x), which is no number for an x below 0. A y of 2^24
+ * or more is even. */
 static inline float vq_pow_f32(float x, float y) {
-    return x == 0.0f ? 0.0f : vq_exp_f32(y * vq_log_f32(x));
+    const float whole = vq_fabs_f32(y);
+    if (whole < 16777216.0f && vq_floor_f32(whole) == whole) {
+        float power = 1.0f;
+        for (uint32_t bits = (uint32_t)whole; bits != 0; bits >>= 1) {
+            power = (bits & 1u) != 0 ? power * x : power;
+            x = x * x;
+        }
+        return y < 0.0f ? 1.0f / power : power;
+    }
+    if (x == 0.0f) {
+        return y > 0.0f ? 0.0f : y < 0.0f ? INFINITY : y;
+    }
+    return vq_exp_f32(y * vq_log_f32(whole < 16777216.0f ? x : vq_fabs_f32(x)));
 }
 
 static inline float vq_tanh_f32(float x) {
@@ -118,7 +135,7 @@ static inline float vq_erf_f32(float x) {
 /* Newton's steps from a guess that halves the exponent; of normal numbers, 0 below them. */
 static inline float vq_sqrt_f32(float x) {
     if (!(x >= 1.17549435e-38f)) {
-        return x < 0.0f ? vq_float_of_bits(UINT32_C(0x7fc00000)) : x == x ? 0.0f : x;
+        return x < 0.0f ? NAN : x == x ? 0.0f : x;
     }
     if (x > 3.40282347e+38f) {
         return x;

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
 
 from ..codegen.c_printer import c_type, print_function, print_prototype
-from ..codegen.float_functions import HEADER
+from ..codegen.float_functions import HEADER, float_literal
 from ..codegen.micro_kernel import render_micro_kernel
 from ..errors import ModelError, first_line
 from ..kernels.access_order import orders_of
@@ -100,6 +101,7 @@ class _Renderer:
                 for t, name in zip(self.program.outputs, self.program.output_names, strict=True)
             ],
             "constants": constants,
+            "not_finite": any(_has_no_number(c.value) for c in self.program.constants),
             "functions": self._functions(),
             "float_header": HEADER if self._computes_in_float() else "",
             "prototypes": [*self._prototypes(), *(k.prototype for k in self.micro.values())],
@@ -287,7 +289,12 @@ class _Renderer:
         return lines
 
 
+def _has_no_number(value: NDArray[Any]) -> bool:
+    """Whether a constant holds infinity or what is not a number, as masks do."""
+    return value.dtype.kind == "f" and not np.isfinite(value).all()
+
+
 def _literal(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
-        return float(value).hex() + "f"
+        return float_literal(float(value))
     return "INT32_MIN" if int(value) == -(2**31) else str(int(value))

@@ -7,6 +7,7 @@ refuses the rest by name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from tvm import tirx
 
 from ..c_names import KEYWORDS
 from ..compat import Analyzer, Expr, PrimFunc, is_buffer_var
-from .float_functions import FLOAT_FUNCTIONS
+from .float_functions import FLOAT_FUNCTIONS, float_literal
 from .lower import is_register
 
 _C_TYPES = {
@@ -260,7 +261,10 @@ def _print_int(_printer: _Printer, expr: Expr) -> str:
 
 
 def _print_float(_printer: _Printer, expr: Expr) -> str:
-    text = repr(float(np.float32(expr.value)))
+    value = float(np.float32(expr.value))
+    text = repr(value)
+    if not math.isfinite(value):
+        return float_literal(value)
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 HEADER = "vq_float.h"
 """Of the runtime; only models with layers that stay in float32 include it."""
 
@@ -16,3 +18,12 @@ FLOAT_FUNCTIONS = {
     "tanhf": "vq_tanh_f32",
 }
 """By TIR's intrinsic, or the C library's name that TVM lowers it to."""
+
+
+def float_literal(value: float) -> str:
+    """A float32 in C, to the bit; INFINITY and NAN are of `<math.h>`, which the header includes."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    return f"{value.hex()}f"

@@ -74,6 +74,7 @@ def test_function_is_near_the_true_one(name: str, library: ctypes.CDLL) -> None:
         ("vq_floor_f32", NOT_A_NUMBER, NOT_A_NUMBER),
         ("vq_log_f32", 0, NOT_A_NUMBER),
         ("vq_log_f32", -1, NOT_A_NUMBER),
+        ("vq_log_f32", float("inf"), float("inf")),
         ("vq_sqrt_f32", 0, 0),
         ("vq_sqrt_f32", -4, NOT_A_NUMBER),
         ("vq_sqrt_f32", float("inf"), float("inf")),
@@ -97,5 +98,12 @@ def test_powers(library: ctypes.CDLL) -> None:
     function = library["call_pow"]
     function.argtypes, function.restype = [ctypes.c_float] * 2, ctypes.c_float
     assert function(0.0, 0.75) == 0
-    for x, y in ((1.5, 0.75), (20.0, -2.5), (0.01, 3.0)):
-        assert function(x, y) == pytest.approx(x**y, rel=2e-6)
+    for x, y in ((1.5, 0.75), (20.0, -2.5), (0.01, 3.0), (-3.0, 2.0), (-2.0, -3.0), (1.01, 20.0)):
+        assert function(x, y) == pytest.approx(float(np.float32(x)) ** y, rel=2e-6)
+    # whole powers are products: exact as long as these are
+    assert [function(-3.0, n) for n in range(4)] == [1, -3, 9, -27]
+    assert [function(0.0, y) for y in (0.0, 2.0, -1.0, -0.5)] == [1, 0, np.inf, np.inf]
+    assert function(-1.0, 2.0**30) == 1
+    assert all(
+        np.isnan(function(*given)) for given in ((-2.0, 0.5), (NOT_A_NUMBER, 2), (0, np.nan))
+    )

@@ -28,6 +28,7 @@ FLOAT_LAYERS: dict[str, Any] = {
     "Softmax": ([], {"axis": 1}),
     "Gelu": ([], {}),
     "Tanh": ([], {}),
+    "Pow": ([np.float32(2)], {}),
     "Sigmoid": ([], {}),
     "ReduceMax": ([], {}),
     "ReduceL2": ([], {}),
@@ -103,6 +104,21 @@ def test_layer_that_nothing_quantizes_stays_float(operator: str) -> None:
     assert compiled.float_layers
     assert compiled.metadata["float_layers"] == list(compiled.float_layers)
     assert "vq_float.h" in compiled.sources
+
+
+def test_a_mask_of_minus_infinity() -> None:
+    mask = np.where(np.arange(6) < 4, 0, -np.inf).astype(np.float32)
+    nodes = [
+        helper.make_node("Add", ["x", "mask"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["y"]),
+    ]
+    borders = [helper.make_tensor_value_info(n, TensorProto.FLOAT, SHAPE) for n in ("x", "y")]
+    graph = helper.make_graph(
+        nodes, "net", borders[:1], borders[1:], [numpy_helper.from_array(mask, "mask")]
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    _, difference, _ = _compare(proto, allow_float=True)
+    assert difference < 1e-6
 
 
 @pytest.mark.parametrize("board", ["host", "mps2-an385"])
