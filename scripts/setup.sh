@@ -4,7 +4,7 @@
 # 3: a system tool is missing and cannot be installed from here (the message says how); make itself
 # then reports "Error 3".
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 
 fail() {
     echo "setup: $*" >&2
@@ -134,7 +134,8 @@ install_package() {
     [ -n "$python" ] || fail "Python 3.11 or 3.12 is needed and neither was found"
     echo "setup: installing the package and its dependencies in .venv" >&2
     rm -f .venv/installed
-    [ -x .venv/bin/python ] && [[ $(head -1 .venv/bin/pip) == "#!$PWD/"* ]] ||
+    # pip's script says where it was made, in its first line or, of long paths, its second
+    [ -x .venv/bin/python ] && grep -qsF "$PWD/.venv/bin/python" .venv/bin/pip ||
         "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --editable ".[$extras]"
