@@ -125,3 +125,23 @@ def moves(channels: int) -> list[tuple[Any, Any]]:
 def test_moves_equal_the_reference(channels: int, board: str) -> None:
     for module, x in moves(channels):
         assert build_folded(module).run([[x]], board, check=True).bit_exact
+
+
+def test_many_signs_are_packed_on_a_core() -> None:
+    """Code for all words of a pixel that are no multiple of 32 channels: no pool lies near."""
+    x = np.random.default_rng(1).integers(-128, 128, (2, 1, 3, 980)).astype(np.int8)
+    module = one_layer_module("binary_pack", x.shape, "int8", [], BinaryPackAttrs())
+    compiled = build_folded(module, "vq-cortexm/cortex-m3")
+    assert compiled.run([[x]], BOARDS["cortex-m3"], check=True).bit_exact
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [BinaryLayer((4, 201), 192, 33, 3), BinaryLayer((3, 2), 8200, 33, 2)],
+    ids=["rows of the input", "rows of the window"],
+)
+def test_rows_that_are_no_immediate_apart(layer: BinaryLayer) -> None:
+    """4824 bytes, 4112 with a word for each slice."""
+    compiled = build_folded(layer.module(), "vq-cortexm/cortex-m3")
+    assert "binary_window" in routines(compiled)
+    assert compiled.run(layer.samples(3), BOARDS["cortex-m3"], check=True).bit_exact

@@ -133,3 +133,18 @@ def test_modelled_cycles_stay_below(layer: SignLayer, cycles_per_output: float) 
     assert run.bit_exact and run.cycles
     outputs = layer.outputs * int(np.prod(compiled.program.outputs[0].shape[1:3]))
     assert run.cycles / outputs < cycles_per_output
+
+
+@pytest.mark.parametrize(
+    ("layer", "taken"),
+    [
+        (SignLayer((3, 8), 3, 1920), ["sign_conv"]),
+        (SignLayer((3, 5), 1, 3296), ["sign_conv_plane"]),
+        (SignLayer((1, 4), 1, 10976, (1, 2), (1, 1), (0, 0, 0, 1)), []),
+    ],
+)
+def test_streams_that_are_longer_than_a_halfword_says(layer: SignLayer, taken: list[str]) -> None:
+    """And pixels that lie further apart than a store reaches."""
+    compiled = build_folded(layer.module())
+    assert routines(compiled) == taken
+    assert compiled.run(layer.samples(3), "mps2-an386", check=True).bit_exact

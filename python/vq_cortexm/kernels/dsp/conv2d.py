@@ -29,6 +29,8 @@ _WAYS: dict[str, ModuleType] = {
 }
 _LARGEST_OFFSET = 4094
 """Bytes that an address of a load reaches from its base."""
+_FRAME_BYTES, _WORD_BYTES = 128, 4
+"""What a routine's stack has at most besides a pointer to each row, twice: argument and copy."""
 _STEP_CYCLES, _TILE_CYCLES, _SEGMENT_CYCLES = 15, 50, 8
 """Modelled: of a step of two inputs, around the steps of a tile, around copying a segment."""
 
@@ -66,7 +68,8 @@ def convolve(layer: Layer, requantization: RequantizeConstants) -> Kernel | None
 def _in_reach(window: Window, y_bytes: int) -> bool:
     """Whether all that a routine loads and stores lies near enough to its pointers; `y_bytes`: of
     an output pixel."""
-    return max(2 * window.pixel + 8, y_bytes) <= _LARGEST_OFFSET
+    arguments = _FRAME_BYTES + 2 * _WORD_BYTES * window.rows
+    return max(2 * window.pixel + 8, y_bytes, arguments) <= _LARGEST_OFFSET
 
 
 def _way(layer: Layer) -> str:

@@ -31,6 +31,8 @@ _MOST_STEPS = 36
 """In straight code: 2 KB."""
 _MOST_BYTES = 1024
 """Of what four pixels see."""
+_LARGEST_OFFSET = 4095
+"""Bytes that a store reaches from its base, where the first pixel's signs are."""
 _LARGEST_SUM = 1 << 21
 """256 times twice as much fits int32."""
 
@@ -72,6 +74,7 @@ def routine(layer: Layer) -> MicroKernel | None:
     in_words = largest * np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max() < _LARGEST_SUM
     is_small = len(windows.steps) <= _MOST_STEPS
     is_small &= 2 * (windows.rows + 1) * windows.reach <= _MOST_BYTES
+    is_small &= 4 * (PIXELS - 1) * layer.output.shape[3] <= _LARGEST_OFFSET
     if not (is_small and in_lanes and in_words):
         return None
     parameters: dict[str, Parameter] = {

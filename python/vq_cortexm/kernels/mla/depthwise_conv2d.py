@@ -37,6 +37,10 @@ _LARGEST_STRIDE = 3
 """A weight stays in its register from the left column to the right one."""
 _LARGEST_OFFSET = 4095
 """What an instruction adds to an address."""
+_HEAD_BYTES = 12
+"""Of a row of constants, before its weights."""
+_TAP_BYTES, _KERNEL_ROW_BYTES, _LONGEST_KERNEL = 14, 2, 1720
+"""Bytes of straight code in Thumb, and how many of them a branch reaches over, besides others."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,15 @@ class _Plane:
             and 8 * attrs.strides[0] * self.pitch <= _LARGEST_OFFSET
             and self.layer.output.shape[3] <= _LARGEST_OFFSET
             and 8 * self.rows * self.pitch <= scratch_bytes
+            and self._kernel_fits()
         )
+
+    def _kernel_fits(self) -> bool:
+        """Whether the routine reaches all weights, and its loops all of their code."""
+        height, width = (int(side) for side in self.layer.constants[0].shape[:2])
+        if self.isa == "thumb":
+            return height * (width * _TAP_BYTES + _KERNEL_ROW_BYTES) <= _LONGEST_KERNEL
+        return _HEAD_BYTES + height * width <= _LARGEST_OFFSET
 
     def packing(self) -> MicroKernel:
         """The routine that makes the lanes of one channel."""

@@ -137,3 +137,41 @@ def test_scales_of_a_quarter_and_more_raise_the_sums(limit: int, board: str) -> 
     assert [k.parameters["least"] for k in kernels if k.family == "conv_rows"] == [8]
     samples = random_samples(compiled.program.inputs, 3, 1)
     assert compiled.run(samples, board, check=True).bit_exact
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides", "padding", "shape", "taken"),
+    [
+        ((3, 3), (2, 2), (0, 0, 0, 0), (1, 3, 5, 515), "conv_rows"),
+        ((1, 1), (1, 4), (0, 0, 0, 0), (1, 1, 5, 1401), "widen"),
+        ((1, 1), (1, 13), (1, 0, 0, 0), (1, 1, 27, 168), "copy_segments"),
+    ],
+)
+def test_steps_of_a_pointer_that_are_no_immediate(
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    shape: tuple[int, int, int, int],
+    taken: str,
+) -> None:
+    """From one pixel's inputs to the next one's: 4120 bytes, 4203 and 4368."""
+    rng = np.random.default_rng(1)
+    drawn = replace(draw_attrs(rng, kernel), strides=strides, padding=padding, dilation=(1, 1))
+    weight = rng.integers(-127, 128, (5, *kernel, shape[3])).astype(np.int8)
+    scale = rng.uniform(0.2, 1.0, 5) / (20 * np.sqrt(weight[0].size))
+    constants = [weight, rng.integers(-3000, 3000, 5).astype(np.int32), scale.astype(np.float32)]
+    compiled = build_folded(one_layer_module("conv2d", shape, "int8", constants, drawn))
+    assert taken in routines(compiled)
+    samples = random_samples(compiled.program.inputs, 3, 1)
+    assert compiled.run(samples, "mps2-an386", check=True).bit_exact
+
+
+def test_more_rows_than_a_stack_pointer_reaches_go_in_loops() -> None:
+    rng = np.random.default_rng(1)
+    attrs = replace(draw_attrs(rng, (1, 1)), strides=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1))
+    weight = rng.integers(-127, 128, (1, 500, 1, 4)).astype(np.int8)
+    constants = [weight, np.zeros(1, np.int32), np.full(1, 0.001, np.float32)]
+    compiled = build_folded(one_layer_module("conv2d", (1, 501, 2, 4), "int8", constants, attrs))
+    assert "conv_rows" not in routines(compiled)
+    samples = random_samples(compiled.program.inputs, 1, 1)
+    assert compiled.run(samples, "mps2-an386", check=True).bit_exact

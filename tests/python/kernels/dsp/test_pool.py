@@ -140,3 +140,13 @@ def test_few_channels_and_rows_that_do_not_pay_or_overflow_are_left_to_others() 
     padded = MaxPool2dAttrs((2, 2), (1, 1), (1, 0, 0, 0), 0.1, 0, 0.1, 0, -128, 127)
     module = one_layer_module("max_pool2d", (1, 4, 4, 4), "int8", [], padded)
     assert routines(build_folded(module, name="layer")) == []
+
+
+def test_more_groups_of_channels_than_an_immediate_counts() -> None:
+    """257, the last of which is not whole."""
+    clamp: dict[str, Any] = {"y_min": -128, "y_max": 127, "y_dtype": "int8"}
+    attrs = MaxPool2dAttrs((2, 2), (1, 2), (0, 0, 0, 0), 0.1, 0, 0.1, 0, **clamp)
+    compiled = build_folded(one_layer_module("max_pool2d", (1, 3, 4, 1027), "int8", [], attrs))
+    assert routines(compiled) == ["max_pool"]
+    samples = random_samples(compiled.program.inputs, 2, 1)
+    assert compiled.run(samples, "mps2-an386", check=True).bit_exact
