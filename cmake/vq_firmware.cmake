@@ -13,11 +13,14 @@ option(VQ_PROFILE "Counts the cycles of each layer (rpc)" OFF)
 function(vq_add_firmware TARGET MODEL_DIR BOARD APP_SOURCE)
     cmake_path(SET runtime NORMALIZE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../runtime)
     set(VQ_BOARD_PAYLOAD 1024)
+    # several flags, in the words of a shell or as a list
+    list(JOIN VQ_OPTIMIZE " " optimize)
+    separate_arguments(optimize NATIVE_COMMAND "${optimize}")
     include(${runtime}/boards/${BOARD}/board.cmake)
 
     set(flags
         ${VQ_BOARD_CFLAGS}
-        ${VQ_OPTIMIZE}
+        ${optimize}
         -ffunction-sections
         -fdata-sections
         -ffile-prefix-map=${MODEL_DIR}=model

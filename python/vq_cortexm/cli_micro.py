@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +69,7 @@ def create_project(
 ) -> None:
     """Make a project of the Model Library Format tar MLF for a PLATFORM: qemu, board or host."""
     from .micro.project import TemplateProject, get_microtvm_template_projects
+    from .micro.project_files import replace_project
     from .micro.project_options import parse_options
 
     # tvmc's third word where the template is one's own
@@ -86,7 +85,7 @@ def create_project(
             return
         name, options = template.info()["platform_name"], parse_options(project_options)
         if force and project_dir.exists():
-            _replace(
+            replace_project(
                 project_dir,
                 lambda to: template.generate_project_from_mlf(mlf, to, options).close(),
             )
@@ -209,21 +208,6 @@ def _open(
         project.close()
         raise UsageError(f"{project_dir} is a project for the platform {actual}, not {platform}")
     return project
-
-
-def _replace(project_dir: Path, generate: Callable[[Path], None]) -> None:
-    """Makes the new project beside the old one, which is there until the new one is whole."""
-    from .micro.project_api.client import SERVER_PYTHON_FILENAME
-
-    if not project_dir.is_dir() or (
-        any(project_dir.iterdir()) and not (project_dir / SERVER_PYTHON_FILENAME).exists()
-    ):
-        raise UsageError(f"{project_dir}: not a project; --force replaces projects only")
-    beside = project_dir.resolve().parent
-    with tempfile.TemporaryDirectory(prefix=".vq-project-", dir=beside) as folder:
-        generate(Path(folder) / "new")
-        os.replace(project_dir, Path(folder) / "old")
-        os.replace(Path(folder) / "new", project_dir)
 
 
 def _done(project: Path, platform: str, output: Path | None) -> str:

@@ -118,8 +118,12 @@ def _release(version: str) -> _Release:
 
 def _disk() -> Finding:
     """Room in the folder of temporary files, where everything is built."""
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free // 1_000_000
+    try:
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free // 1_000_000
+    except OSError as error:
+        advice = f"{error.strerror}; set TMPDIR to a folder that can be written to"
+        return Finding("room for temporary files", None, "every build", advice=advice)
     advice = ""
     if free < _NEEDED_MEGABYTES:
         advice = f"{_NEEDED_MEGABYTES} MB are needed; make room, or set TMPDIR to another folder"

@@ -68,6 +68,10 @@ class Board:
     description: str = ""
     clock_hz: int | None = None
     """Of the core, as its port sets it up and QEMU has it; None for the host."""
+    least_baud: int = 1200
+    most_baud: int = 4_000_000
+    """Of the link: what a computer's port does, unless the board's UART does less. Its clock, with
+    the core at `clock_hz`, is divided by 16 to 65,535, an LPUART's by 3 to 4,095.99."""
     data_cache_bytes: int = 0
     probe: Probe | None = None
     stack_bytes: int = 4 * KIBI
@@ -109,8 +113,21 @@ _HOST = Core("host", (), has_fpu=True)
 
 CORES: dict[str, Core] = {core.name: core for core in (_M0, _M3, _M4F, _M7F, _M33F, _M55F, _HOST)}
 
-_MPS2_FLASH = Memory(0x0000_0000, 4096 * KIBI)
-_MPS2_RAM = Memory(0x2000_0000, 4096 * KIBI)
+
+def _mps2(name: str, core: Core, image: str) -> Board:
+    return Board(
+        name,
+        core,
+        Memory(0x0000_0000, 4096 * KIBI),
+        Memory(0x2000_0000, 4096 * KIBI),
+        emulation="qemu",
+        machine=name,
+        description=f"Arm MPS2 FPGA board, {image}",
+        clock_hz=25_000_000,
+        most_baud=25_000_000 // 16,
+    )
+
+
 _STM32_FLASH = 0x0800_0000
 """Also seen at 0, from where the core boots."""
 _ST_LINK = "interface/stlink.cfg"
@@ -127,6 +144,7 @@ BOARDS: dict[str, Board] = {
             machine="microbit",
             description="BBC micro:bit, Nordic nRF51822 with a Cortex-M0",
             clock_hz=16_000_000,
+            most_baud=1_000_000,
             stack_bytes=2 * KIBI,
             # 4.4 mA at 16 MHz and 3 V
             picojoules_per_cycle=825.0,
@@ -140,28 +158,11 @@ BOARDS: dict[str, Board] = {
             machine="stm32vldiscovery",
             description="STM32VLDISCOVERY, STM32F100RB with a Cortex-M3",
             clock_hz=24_000_000,
+            most_baud=24_000_000 // 16,
             stack_bytes=2 * KIBI,
         ),
-        Board(
-            "mps2-an386",
-            _M4F,
-            _MPS2_FLASH,
-            _MPS2_RAM,
-            emulation="qemu",
-            machine="mps2-an386",
-            description="Arm MPS2 FPGA board, Cortex-M4F image AN386",
-            clock_hz=25_000_000,
-        ),
-        Board(
-            "mps2-an385",
-            _M3,
-            _MPS2_FLASH,
-            _MPS2_RAM,
-            emulation="qemu",
-            machine="mps2-an385",
-            description="Arm MPS2 FPGA board, Cortex-M3 image AN385",
-            clock_hz=25_000_000,
-        ),
+        _mps2("mps2-an386", _M4F, "Cortex-M4F image AN386"),
+        _mps2("mps2-an385", _M3, "Cortex-M3 image AN385"),
         Board(
             "netduinoplus2",
             _M4F,
@@ -172,19 +173,11 @@ BOARDS: dict[str, Board] = {
             machine="netduinoplus2",
             description="Netduino Plus 2, STM32F405RG with a Cortex-M4F",
             clock_hz=168_000_000,
+            least_baud=84_000_000 // 65_535 + 1,  # APB2
             # 40 mA at 168 MHz and 3.3 V, peripherals off
             picojoules_per_cycle=786.0,
         ),
-        Board(
-            "mps2-an500",
-            _M7F,
-            _MPS2_FLASH,
-            _MPS2_RAM,
-            emulation="qemu",
-            machine="mps2-an500",
-            description="Arm MPS2 FPGA board, Cortex-M7 image AN500",
-            clock_hz=25_000_000,
-        ),
+        _mps2("mps2-an500", _M7F, "Cortex-M7 image AN500"),
         Board(
             "mps2-an505",
             _M33F,
@@ -195,6 +188,7 @@ BOARDS: dict[str, Board] = {
             machine="mps2-an505",
             description="Arm MPS2 FPGA board, Cortex-M33 image AN505",
             clock_hz=20_000_000,
+            most_baud=20_000_000 // 16,
         ),
         Board(
             "mps3-an547",
@@ -206,6 +200,7 @@ BOARDS: dict[str, Board] = {
             machine="mps3-an547",
             description="Arm MPS3 FPGA board, Cortex-M55 image AN547 (Corstone-300)",
             clock_hz=32_000_000,
+            most_baud=25_000_000 // 16,  # peripherals
         ),
         Board(
             "nucleo-l4r5zi",
@@ -216,6 +211,7 @@ BOARDS: dict[str, Board] = {
             emulation="none",
             description="NUCLEO-L4R5ZI, STM32L4R5ZI with a Cortex-M4F",
             clock_hz=120_000_000,
+            least_baud=120_000_000 // 4096 + 1,
             probe=Probe("stm32l4r5zitx", (_ST_LINK, "target/stm32l4x.cfg")),
         ),
         Board(
@@ -227,6 +223,7 @@ BOARDS: dict[str, Board] = {
             emulation="none",
             description="NUCLEO-F746ZG, STM32F746ZG with a Cortex-M7",
             clock_hz=216_000_000,
+            most_baud=54_000_000 // 16,  # APB1
             data_cache_bytes=4 * KIBI,
             probe=Probe("stm32f746zgtx", (_ST_LINK, "target/stm32f7x.cfg")),
         ),
@@ -239,6 +236,7 @@ BOARDS: dict[str, Board] = {
             emulation="none",
             description="NUCLEO-H743ZI or -H743ZI2, STM32H743ZI with a Cortex-M7",
             clock_hz=400_000_000,  # 480 MHz is for revision V alone
+            least_baud=100_000_000 // 65_535 + 1,  # APB1
             data_cache_bytes=16 * KIBI,
             probe=Probe("stm32h743zitx", (_ST_LINK, "target/stm32h7x.cfg")),
         ),
@@ -251,6 +249,7 @@ BOARDS: dict[str, Board] = {
             emulation="none",
             description="STM32F4-Discovery, STM32F407VG with a Cortex-M4F",
             clock_hz=168_000_000,
+            most_baud=42_000_000 // 16,  # APB1
             probe=Probe("stm32f407vgtx", (_ST_LINK, "target/stm32f4x.cfg")),
             picojoules_per_cycle=786.0,  # netduinoplus2's data sheet has both parts
         ),

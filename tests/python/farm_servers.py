@@ -24,7 +24,7 @@ from vq_cortexm.micro.runner import DeviceRun
 KEY, IDENTITY, BOARD = "vq-cortexm/test", "this compiler", "test"
 SECONDS = 60.0
 """For what should be there at once, on a busy machine."""
-IO = ModelIo("m", (IoTensor("x", 4),), (IoTensor("y", 4),))
+IO = ModelIo("m", (IoTensor("x", 4),), (IoTensor("y", 4),), layers=3)
 
 
 def job(number: int = 0, samples: int = 2) -> Job:

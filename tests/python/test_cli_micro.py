@@ -18,6 +18,7 @@ from vq_cortexm.frontend import load
 from vq_cortexm.micro.firmware import build_host_server
 
 BOARD = ["--project-option", "board=netduinoplus2"]
+L4R5 = ["--project-option", "board=nucleo-l4r5zi", "--project-option"]
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,13 @@ def test_what_micro_refuses(here: Run, mlf: Path, project: Path, tmp_path: Path)
         ("is needed to generate project", ["create-project", tmp_path / "p", mlf, "host"]),
         ("neither microtvm_api_server.py", ["build", tmp_path]),
         ("is a project for the platform qemu, not host", ["build", project, "host"]),
+        *(
+            (
+                f"baud {baud}: the UART of nucleo-l4r5zi works with 29297 to 4000000 bits per",
+                ["create-project", tmp_path / "p", mlf, "board", *L4R5, f"baud={baud}"],
+            )
+            for baud in (0, 9600)
+        ),
         ("not built yet", ["flash", project]),
         ("not built yet", ["run", project]),
         ("an ending .npz works", ["run", project, "--outputs", "y.npy"]),
@@ -166,7 +174,7 @@ def test_real_board_is_flashed_and_run_at_its_port(
     ((*files, script),) = recorded(tools / "openocd")
     assert files == ["-f", "interface/stlink.cfg", "-f", "target/stm32l4x.cfg", "-c"]
     assert script.endswith("firmware.elf} verify reset exit")
-    more = ["--no-flash", "--baud", "9600", "--random", "3", "--check"]
+    more = ["--no-flash", "--baud", "57600", "--random", "3", "--check"]
     again = json_of("run", model, *how[:4], *more, run=here)
     assert again["outputs"] == result["outputs"]
     assert len(recorded(tools / "openocd")) == 1
@@ -234,6 +242,10 @@ def test_what_the_link_refuses(here: Run, model: Path) -> None:
         ("are of a board at a --port", ["--link", "--baud", "9600"]),
         ("not behind a --port", ["--board", "host", "--port", "/dev/null"]),
         ("a poisoned build is not driven", ["--link", "--poison"]),
+        (
+            "baud 1200: the UART of nucleo-h743zi works with 1526 to 4000000 bits per second",
+            ["--board", "nucleo-h743zi", "--port", "/dev/null", "--baud", "1200"],
+        ),
     ]
     for pattern, words in cases:
         assert pattern in fail(2, "run", model, *words, run=here)

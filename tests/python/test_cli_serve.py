@@ -153,6 +153,8 @@ def test_no_tracker_no_server_and_wrong_words_are_one_line_each(
     assert "is hardware: --port says where" in fail(2, *hardware, run=here)
     port = ["--port", tmp_path / "tty"]
     assert "does one job at a time" in fail(2, *hardware, *port, "--jobs", "2", run=here)
+    slow = [*hardware, *port, "--baud", "9600"]
+    assert "works with 29297 to 4000000 bits" in fail(2, *slow, run=here)
     emulated = ["serve", "--tracker", str(nobody), "--board", BOARD]
     assert "without --port its emulation serves" in fail(2, *emulated, *port, run=here)
     assert "are of a board at a --port" in fail(2, *emulated, "--baud", "9600", run=here)

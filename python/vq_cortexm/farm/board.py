@@ -31,6 +31,7 @@ from ..micro.model_info import ModelInfo, TensorInfo
 from ..micro.runner import DeviceRun
 from ..micro.serial_transport import SerialTransport
 from ..micro.session import Session
+from ..micro.transport import check_baud
 from ..target import Board
 
 _RUNS = 2
@@ -54,8 +55,9 @@ class JobModel(ModelInfo):
 class PortBoard:
     """The board at a port; `folder` keeps the firmware that it was given last.
 
-    UsageError: the board has no debug probe, or is one of those that are emulated, whose figures
-    are others; ToolError: no program to flash it; DeviceError: no such port, or it is in use.
+    UsageError: the board has no debug probe, cannot do the link's rate, or is one of those that are
+    emulated, whose figures are others; ToolError: no program to flash it; DeviceError: no such
+    port, or it is in use.
     """
 
     def __init__(self, board: Board, options: LinkOptions, folder: Path) -> None:
@@ -64,6 +66,7 @@ class PortBoard:
                 f"board {board.name!r} is not hardware with a debug probe: without --port "
                 "its emulation serves; `vq-cortexm boards` names others"
             )
+        check_baud(board, options.baud)
         choose_flash_tool(options.flash_tool)
         with SerialTransport(options.port, baud=options.baud):
             pass

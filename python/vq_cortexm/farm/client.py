@@ -16,12 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import NoDeviceError, VqError, first_line
+from ..errors import NoDeviceError, VqError
 from ..micro.job import Job
 from ..micro.runner import DeviceRun
 from .messages import read_error, read_run, write_job
 from .server import BUSY_SECONDS, PROTOCOL, TRANSFER_SECONDS
-from .tracker import Address, Offer, SilentTrackerError, Tracker, TrackerError
+from .tracker import Address, Offer, SilentTrackerError, Tracker, TrackerError, why_not
 from .wire import LinkError, Message, receive, send
 
 _ATTEMPTS = 10
@@ -169,8 +169,8 @@ class Farm:
         address = offer.address
         try:
             return socket.create_connection((address.host, address.port), self._limits.connect)
-        except OSError as error:
-            raise LinkError(error.strerror or first_line(error)) from None
+        except (OSError, UnicodeError) as error:
+            raise LinkError(why_not(error)) from None
 
     def _hand_back(self, offer: Offer) -> None:
         """A server that hears nothing in its session offers the next."""

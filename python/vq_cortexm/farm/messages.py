@@ -48,7 +48,8 @@ def read_job(message: Any) -> Job:
             inputs,
             outputs,
             _is(bool, io["caller_io"]),
-            _is(int, io["thresholds"]),
+            _count16(io["thresholds"]),
+            _count16(io["layers"]),
         )
         limit = given["instruction_limit"]
         return Job(
@@ -124,7 +125,7 @@ def _check_fit(run: DeviceRun, job: Job) -> None:
 def _checked(what: str) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise LinkError(f"a {what} that is none") from None
 
 
@@ -189,6 +190,13 @@ def _name(value: Any) -> str:
 
 def _int(value: Any) -> int:
     return _is(int, value)
+
+
+def _count16(value: Any) -> int:
+    """What the link tells of a model, in 16 bits."""
+    if not 0 <= _int(value) < 1 << 16:
+        raise ValueError("count")
+    return int(value)
 
 
 def _count(value: Any) -> int | None:

@@ -8,7 +8,9 @@
                                            ◄────────── id, and run, or error, or trouble
 
 An error is about the job; trouble is about the server, and the job is for another. What is said in
-a connection ends with it: no answer can come twice, or to another client.
+a connection ends with it: no answer can come twice, or to another client. A job that has begun is
+done to its end, or its time-out, also where its client has left: a board in the middle of one would
+be of no use to the next.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import NoDeviceError, ToolError, VqError, first_line
@@ -102,8 +105,12 @@ def _serve_one(service: Service, stop: Stop, notify: Notify) -> None:
                 while not stop.wait(0):
                     _serve_session(service, tracker, listener, stop)
                     service.check()
-        except (VqError, OSError) as error:
-            notify(f"{first_line(error)}; tried again in {pause:g} s")
+        except Exception as error:  # a thread that ended would be a server that says nothing
+            said = first_line(error)
+            if not isinstance(error, VqError | OSError):
+                said = f"{type(error).__name__}: {said}"
+            with suppress(OSError):  # nobody may listen any more
+                notify(f"{said}; tried again in {pause:g} s")
             stop.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

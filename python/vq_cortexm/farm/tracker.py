@@ -69,8 +69,8 @@ class Tracker:
         self.address, self._codes = address, protocol.TrackerCode
         try:
             self.socket = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
-        except OSError as error:
-            said = error.strerror or first_line(error)
+        except (OSError, UnicodeError) as error:
+            said = why_not(error)
             raise TrackerError(
                 f"no tracker at {address}: {said}; `python -m tvm.exec.rpc_tracker` starts one"
             ) from None
@@ -150,6 +150,13 @@ class Tracker:
             ) from None
         except (OSError, ValueError):
             raise TrackerError(f"the tracker at {self.address} is gone") from None
+
+
+def why_not(error: OSError | UnicodeError) -> str:
+    """Why there is no connection, in words: a name that none can have is a UnicodeError."""
+    if isinstance(error, UnicodeError):
+        return "that is no computer's name"
+    return error.strerror or first_line(error)
 
 
 def _soon() -> float:

@@ -20,6 +20,12 @@ _TELLING = (
     r"(?i)\berror\b",
 )
 
+_OF_THE_CALLER = (
+    *("CFLAGS", "ASMFLAGS", "LDFLAGS", "CPPFLAGS", "CMAKE_TOOLCHAIN_FILE", "CMAKE_GENERATOR"),
+    # gcc's own: other headers, another assembler
+    *("CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"),
+)
+
 
 class BuildError(VqError):
     """Sources that do not compile or link; the build's log has everything."""
@@ -67,6 +73,6 @@ def first_error(log: str) -> str:
 def _environment() -> dict[str, str]:
     """Without what would make a build depend on its caller, and with messages in English."""
     environment = dict(os.environ, LC_ALL="C")
-    for name in ("CFLAGS", "LDFLAGS", "CPPFLAGS", "CMAKE_TOOLCHAIN_FILE", "CMAKE_GENERATOR"):
+    for name in _OF_THE_CALLER:
         environment.pop(name, None)
     return environment

@@ -24,6 +24,7 @@ from ..errors import UsageError
 from ..resources import resource_dir
 from .cmake import cmake_build
 
+_ELSEWHERE = "set XDG_CACHE_HOME to a folder that can be written to"
 _BEGIN, _END = "vq_bench_begin", "vq_bench_end"
 
 
@@ -97,16 +98,21 @@ def build_plugin(cache_dir: Path | None = None) -> Path:
 
     Without `cache_dir` it lies in the user's cache. Any number of processes may build at once: each
     builds in a folder of its own, and the result appears in one step. BuildError or ToolError say
-    what is wrong.
+    what is wrong, UsageError that the folder cannot be written to.
     """
     sources = resource_dir("runtime") / "qemu"
     directory = _user_cache() if cache_dir is None else cache_dir
     library = directory / f"vq_cycle_model-{_digest(sources)}.so"
-    if not library.exists():
+    try:
+        if library.exists():
+            return library
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="build-", dir=directory) as build:
-            cmake_build(sources, Path(build), {"CMAKE_BUILD_TYPE": "Release"})
-            os.replace(Path(build) / "libvq_cycle_model.so", library)
+        build = tempfile.TemporaryDirectory(prefix="build-", dir=directory)
+    except OSError as error:
+        raise UsageError(f"cache {directory}: {error.strerror}; {_ELSEWHERE}") from None
+    with build as folder:
+        cmake_build(sources, Path(folder), {"CMAKE_BUILD_TYPE": "Release"})
+        os.replace(Path(folder) / "libvq_cycle_model.so", library)
     return library
 
 
@@ -204,5 +210,10 @@ def _digest(sources: Path) -> str:
 
 
 def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base:
+        try:
+            base = str(Path.home() / ".cache")
+        except RuntimeError:
+            raise UsageError(f"there is no home folder for a cache; {_ELSEWHERE}") from None
     return Path(base) / "vq-cortexm"

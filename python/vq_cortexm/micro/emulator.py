@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DeviceError, RunError, UsageError
 from ..target import Board
-from .toolchain import find_tool
+from .toolchain import dies_with_parent, find_tool
 
 TIMEOUT_SECONDS = 120.0
 
@@ -107,7 +107,7 @@ def _emulate(
     command += ["-monitor", "none", "-serial", "none", *options, "-kernel", str(elf.resolve())]
     try:
         completed = subprocess.run(
-            command,
+            dies_with_parent(command),
             cwd=directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,

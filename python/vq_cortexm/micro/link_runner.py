@@ -19,7 +19,7 @@ from .recording import RecordingTransport
 from .runner import DeviceRun
 from .serial_transport import SerialTransport
 from .session import Session
-from .transport import DEFAULT_BAUD, Transport
+from .transport import DEFAULT_BAUD, Transport, check_baud
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def run_over_link(job: Job, board: Board, model: ModelInfo, options: LinkOptions
         raise UsageError(f"board {board.name!r} is hardware: --port says where, as /dev/ttyACM0")
     if board.emulation == "host" and options.port:
         raise UsageError("this computer is not behind a --port; --link runs it over pipes")
+    check_baud(board, options.baud)
     with job_folder(job) as folder:
         transport, sizes = _prepare(job, board, folder, options)
         if options.record is not None:

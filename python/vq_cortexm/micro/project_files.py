@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from .model_info import model_info
 from .model_library_format import ModelLibrary, read_model_library_format
 from .project_api.client import SERVER_PYTHON_FILENAME
 from .toolchain import find_tool
+from .transport import check_baud
 
 MODEL_TAR, PROJECT_FILE = "model.tar", "project.json"
 BUILD_FOLDER = "build"
@@ -62,7 +64,9 @@ def write_project(
     profile: bool,
 ) -> None:
     """Makes the folder, which appears whole or not at all. ModelError: the tar is not one of ours;
-    UsageError: the folder is not empty, or the model is for another core than the board's."""
+    UsageError: the folder is not empty, the model is for another core than the board's, or its UART
+    cannot do `baud`."""
+    check_baud(board, baud)
     library = read_model_library_format(mlf_path)
     settings = ProjectSettings(platform, library.name, board.name, baud, profile)
     _check_core(library, board)
@@ -79,6 +83,28 @@ def write_project(
             os.replace(project, folder)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror}") from None
+
+
+def replace_project(folder: Path, generate: Callable[[Path], None]) -> None:
+    """Makes the new project beside the old one, which is there until the new one is whole."""
+    if not folder.is_dir() or (
+        any(folder.iterdir()) and not (folder / SERVER_PYTHON_FILENAME).exists()
+    ):
+        raise UsageError(f"{folder}: not a project; --force replaces projects only")
+    place = folder.resolve()  # "." cannot be moved
+    try:
+        with tempfile.TemporaryDirectory(prefix=".vq-project-", dir=place.parent) as temporary:
+            new, old = Path(temporary) / "new", Path(temporary) / "old"
+            generate(new)
+            os.replace(place, old)
+            try:
+                os.replace(new, place)
+            except BaseException:
+                # before it goes with the temporary folder
+                os.replace(old, place)
+                raise
+    except OSError as error:
+        raise UsageError(f"{folder}: not replaced: {error.strerror}") from None
 
 
 def read_settings(folder: Path) -> ProjectSettings:

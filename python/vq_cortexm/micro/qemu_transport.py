@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from .cycle_model import (
     plugin_arguments,
 )
 from .process_transport import ProcessTransport
-from .toolchain import find_tool
+from .toolchain import dies_with_parent, find_tool
 from .transport import Line
 
 _RECORDS = "records"
@@ -93,9 +92,7 @@ class QemuTransport(ProcessTransport):
                 timing=self._timing,
             )
             command += ["-plugin", f"{counting},out={_RECORDS}"]
-        # a firmware never ends: QEMU would outlive this process, or thread, if that is killed
-        killer = shutil.which("setpriv")
-        guard = [killer, "--pdeathsig", "KILL"] if killer else []
         self._folder = tempfile.TemporaryDirectory(prefix="vq-link-")
         self._records_read = 0
-        return [*guard, *command, "-kernel", str(self._elf)], Path(self._folder.name)
+        command += ["-kernel", str(self._elf)]
+        return dies_with_parent(command), Path(self._folder.name)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ToolError
+
+_VERSION_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,34 @@ def find_tool(program: str) -> Path:
     return Path(path)
 
 
+def dies_with_parent(command: Sequence[str]) -> list[str]:
+    """`command` as it is started by what may be killed itself, where the system has `setpriv`: an
+    emulator would outlive this process, or thread."""
+    killer = shutil.which("setpriv")
+    return [*([killer, "--pdeathsig", "KILL"] if killer else []), *command]
+
+
 def tool_version(program: str) -> str:
-    """The version that the program tells of itself, as 12.2.1; ToolError if it is missing."""
-    completed = subprocess.run(
-        [find_tool(program), "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    """The version that the program tells of itself, as 12.2.1; ToolError if it is missing, or does
+    not work."""
+    path = find_tool(program)
+    again = f"on Debian: apt install --reinstall {' '.join(TOOLS[program].packages)}"
+    try:
+        completed = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_VERSION_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise ToolError(f"{path} does not start: {error.strerror}; {again}") from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(
+            f"{path} --version does not end within {_VERSION_SECONDS:g} s; {again}"
+        ) from None
     found = re.search(r"\d+\.\d+(\.\d+)*", completed.stdout)
     if found is None:
         raise ToolError(f"{program} --version tells no version; is it the right program?")

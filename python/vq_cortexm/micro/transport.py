@@ -8,11 +8,21 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import DeviceError
+from ..errors import DeviceError, UsageError
+from ..target import Board
 from .cycle_model import InferenceRecord
 
 DEFAULT_BAUD = 115_200
 """Bits per second of a serial line."""
+
+
+def check_baud(board: Board, baud: int) -> None:
+    """UsageError, with those that work, for a rate that the board's UART cannot make."""
+    if not board.least_baud <= baud <= board.most_baud:
+        raise UsageError(
+            f"baud {baud}: the UART of {board.name} works with {board.least_baud} "
+            f"to {board.most_baud} bits per second"
+        )
 
 
 class IoTimeoutError(DeviceError):

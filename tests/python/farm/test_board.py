@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import vq_cortexm
 from vq_cortexm.compiled_model import CompiledModel
 from vq_cortexm.errors import DeviceError, NoDeviceError, RunError, ToolError, UsageError
 from vq_cortexm.farm.board import PortBoard, job_model
+from vq_cortexm.farm.messages import read_job, write_job
 from vq_cortexm.frontend import from_tflite
 from vq_cortexm.micro import link_runner
 from vq_cortexm.micro.job import Job
@@ -164,6 +166,9 @@ def test_what_a_job_says_of_its_model_is_what_the_model_says(
     assert BOARD.clock_hz
     assert told.most_cycles == job.timeout_seconds * BOARD.clock_hz
     assert job_model(replace(job, instruction_limit=1000), BOARD).most_cycles == 2000
+    # a firmware that is built elsewhere counts the same layers
+    assert job.app.io.layers == len(known.layers) > 0
+    assert read_job(json.loads(json.dumps(write_job(job)))) == job
 
 
 def test_poison_is_refused(board: PortBoard, job: Job) -> None:
@@ -178,6 +183,8 @@ def test_what_cannot_be_served(
     for name in ("mps2-an386", "netduinoplus2", "host"):
         with pytest.raises(UsageError, match="is not hardware with a debug probe"):
             PortBoard(BOARDS[name], options, tmp_path)
+    with pytest.raises(UsageError, match="baud 9600: the UART of nucleo-l4r5zi works with"):
+        PortBoard(BOARD, replace(options, baud=9600), tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="neither pyocd nor openocd found"):
         PortBoard(BOARD, options, tmp_path)

@@ -26,8 +26,8 @@ from farm_servers import (
 from vq_cortexm.errors import BudgetError, DeviceError, NoDeviceError, RunError, ToolError
 from vq_cortexm.farm.client import Farm
 from vq_cortexm.farm.messages import write_run
-from vq_cortexm.farm.tracker import Address, TrackerError
-from vq_cortexm.farm.wire import Message, send
+from vq_cortexm.farm.tracker import Address, Offer, Tracker, TrackerError
+from vq_cortexm.farm.wire import LinkError, Message, send
 from vq_cortexm.micro.cmake import BuildError
 from vq_cortexm.micro.job import Job
 from vq_cortexm.micro.runner import DeviceRun
@@ -287,6 +287,15 @@ def test_without_a_tracker_there_is_no_farm() -> None:
         address = Address("127.0.0.1", listener.getsockname()[1])
     with pytest.raises(TrackerError, match=f"no tracker at {address}"):
         farm(address).servers()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_name_that_no_computer_can_have_is_one_line(host: str) -> None:
+    with pytest.raises(TrackerError, match=rf"at {host}:1: that is no computer's name; `python"):
+        Tracker(Address(host, 1))
+    client = farm(Address("127.0.0.1", 1))
+    with pytest.raises(LinkError, match=r"^that is no computer's name$"):
+        client._connect(Offer(Address(host, 1), "word"))
 
 
 def test_what_listens_may_be_no_tracker() -> None:

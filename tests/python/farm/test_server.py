@@ -48,7 +48,13 @@ def test_a_stranger_costs_nothing() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"sources": {"../m.c": ""}}, {"samples": ["?"]}, {"app": None}, {"timeout_seconds": "nan"}],
+    [
+        {"sources": {"../m.c": ""}},
+        {"samples": ["?"]},
+        {"app": None},
+        {"timeout_seconds": "nan"},
+        {"timeout_seconds": 10**400},
+    ],
 )
 def test_a_job_that_is_none_is_not_run(changed: dict[str, object]) -> None:
     with tracker_here() as tracker, server_here(tracker), Tracker(tracker) as link:
@@ -144,6 +150,32 @@ def test_a_lost_board_takes_no_jobs_until_it_answers(monkeypatch: pytest.MonkeyP
         assert ours[2].endswith("no device; tried again in 0.04 s")
         is_lost.clear()
         until(lambda: registered(tracker) == 1)
+        assert farm(tracker).run(job()) == result(job())
+        stop.set()
+        served.result(SECONDS)
+
+
+def test_what_nobody_thought_of_is_told_and_the_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(farm_server, "_FIRST_PAUSE_SECONDS", 0.02)
+    stop, lines, checks = Stop(), list[str](), list[int]()
+
+    def notify(line: str) -> None:
+        lines.append(line)
+        if len(lines) > 1:
+            raise BrokenPipeError
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) == 1:
+            raise MemoryError
+
+    with tracker_here() as tracker, ThreadPoolExecutor(1) as pool:
+        service = Service(tracker, KEY, IDENTITY, BOARD, result, check)
+        served = pool.submit(serve, service, stop, notify=notify)
+        until(lambda: registered(tracker) == 1 or served.done())
+        assert lines[1] == "MemoryError: MemoryError; tried again in 0.02 s"
         assert farm(tracker).run(job()) == result(job())
         stop.set()
         served.result(SECONDS)

@@ -65,6 +65,28 @@ def test_jobs_and_results_stay_what_they_are() -> None:
         assert read_run(json.loads(json.dumps(write_run(run))), job(7)) == run
 
 
+@pytest.mark.parametrize("name", ["layers", "thresholds"])
+def test_a_job_of_so_many_layers_is_none(name: str) -> None:
+    message = json.loads(json.dumps(write_job(job())))
+    io = message["app"]["io"]
+    for count in (0, 0xFFFF):
+        io[name] = count
+        assert getattr(read_job(message).app.io, name) == count
+    for bad in (-1, 1 << 16, True, None, "3"):
+        io[name] = bad
+        with pytest.raises(LinkError, match="a job that is none"):
+            read_job(message)
+    del io[name]
+    with pytest.raises(LinkError, match="a job that is none"):
+        read_job(message)
+
+
+def test_a_time_that_no_float_holds_is_none() -> None:
+    message = json.loads(json.dumps({**write_job(job()), "timeout_seconds": 10**400}))
+    with pytest.raises(LinkError, match="a job that is none"):
+        read_job(message)
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_damage_is_found(data: st.DataObject) -> None:

@@ -31,6 +31,25 @@ def test_every_board_has_its_row() -> None:
     assert len(listed) == len(REAL) + 2
 
 
+def test_rates_that_not_every_board_works_with() -> None:
+    listed = {
+        name: text
+        for names, (text,) in rows(2).items()
+        for name in names.split(", ")
+        if text[0] in "ft"
+    }
+    usual = BOARDS["host"]
+    for board in REAL:
+        said = []
+        if board.least_baud != usual.least_baud:
+            said.append(f"from {board.least_baud:,}")
+        if board.most_baud != usual.most_baud:
+            said.append(f"to {board.most_baud:,}")
+        assert listed.pop(board.name, "") == " ".join(said)
+    assert not listed
+    assert f"at {usual.least_baud:,} to {usual.most_baud:,} bits per second" in PAGE
+
+
 def test_how_each_is_flashed() -> None:
     listed = rows(3)
     for board in REAL:

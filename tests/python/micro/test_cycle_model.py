@@ -105,6 +105,22 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return first
 
 
+def test_no_folder_for_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    line = f"cache {tmp_path / 'file' / 'vq-cortexm'}: Not a directory; set XDG_CACHE_HOME to a"
+    with pytest.raises(UsageError, match=line):
+        build_plugin()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(UsageError, match="no home folder for a cache; set XDG_CACHE_HOME to a"):
+        build_plugin()
+
+
 @pytest.fixture(scope="session")
 def sequences_elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return link(SOURCES / "sequences.S", tmp_path_factory.mktemp("sequences") / "sequences.elf")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from fake_model import APP, IO, Command, expected, sample
 
@@ -124,6 +127,29 @@ def test_not_a_firmware(tmp_path: Path) -> None:
 def test_the_host_is_not_emulated(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'host' is not one that QEMU emulates"):
         run_standalone(tmp_path / "x.elf", BOARDS["host"])
+
+
+def test_an_emulator_ends_with_who_started_it(model_dir: Path, tmp_path: Path) -> None:
+    app = AppSpec(IO, sample(1, Command.ENDLESS))
+    firmware = build_firmware(model_dir, BOARDS["mps2-an385"], tmp_path, app)
+    program = (
+        "import sys; from pathlib import Path; from vq_cortexm.target import BOARDS; "
+        "from vq_cortexm.micro.emulator import run_standalone; "
+        "run_standalone(Path(sys.argv[1]), BOARDS['mps2-an385'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, firmware.elf]) as process:
+        emulators = list[psutil.Process]()
+        until = time.monotonic() + 60
+        while not emulators and time.monotonic() < until:
+            time.sleep(0.05)
+            children = psutil.Process(process.pid).children()
+            emulators = [child for child in children if "qemu" in child.name()]
+        process.kill()
+    assert len(emulators) == 1
+    _, alive = psutil.wait_procs(emulators, timeout=20)
+    for emulator in alive:
+        emulator.kill()
+    assert alive == []
 
 
 def test_no_files_are_left(

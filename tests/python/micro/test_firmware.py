@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from fake_model import APP, IO, WEIGHTS, Command, replace, write_model
+from fake_model import APP, IO, WEIGHTS, Command, expected, replace, sample, write_model
 from preset import check_preset, read_preset
 
 from vq_cortexm.errors import BudgetError, ToolError, UsageError
 from vq_cortexm.micro.app import AppSpec, render_app
-from vq_cortexm.micro.cmake import BuildError, first_error
+from vq_cortexm.micro.cmake import BuildError, cmake_build, first_error
+from vq_cortexm.micro.emulator import run_standalone
 from vq_cortexm.micro.firmware import Firmware, build_firmware
 from vq_cortexm.micro.toolchain import TOOLS, find_tool, tool_version
 from vq_cortexm.resources import resource_dir
 from vq_cortexm.target import BOARDS, Board
 
 M4 = BOARDS["mps2-an386"]
+FIRMWARE = resource_dir("runtime") / "firmware"
 EMULATED = [board for board in BOARDS.values() if board.emulation == "qemu"]
 BARE = [board for board in BOARDS.values() if board.emulation != "host"]
 
@@ -96,6 +99,58 @@ def test_what_does_not_fit(tmp_path: Path, file: str, old: str, new: str, messag
     assert "\n" not in str(caught.value)
 
 
+def test_the_callers_environment_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_model(tmp_path / "model")
+    image = build_firmware(model, M4, tmp_path / "alone", APP).elf.read_bytes()
+    headers, tools = tmp_path / "include", tmp_path / "bin"
+    headers.mkdir()
+    tools.mkdir()
+    (headers / "string.h").write_text('#error "another"\n')
+    (tools / "as").symlink_to("/bin/false")
+    for name, value in (
+        ("CPATH", headers),
+        ("C_INCLUDE_PATH", headers),
+        ("COMPILER_PATH", tools),
+        ("GCC_EXEC_PREFIX", tmp_path / "none"),
+        ("CFLAGS", "-none"),
+        ("ASMFLAGS", "-none"),
+    ):
+        monkeypatch.setenv(name, str(value))
+    again = build_firmware(model, M4, tmp_path / "build", APP).elf.read_bytes()
+    assert again == image
+    with_assembly = tmp_path / "assembly"
+    with_assembly.mkdir()
+    (with_assembly / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(p LANGUAGES C ASM)\nadd_library(a a.S)\n"
+    )
+    (with_assembly / "a.S").write_text(".globl a\na:\n")
+    cmake_build(with_assembly, tmp_path / "b", {})
+
+
+@pytest.mark.parametrize("flags", ["-O1 -DVQ_FLAG", "-O1;-DVQ_FLAG"])
+def test_several_flags(tmp_path: Path, flags: str) -> None:
+    model = write_model(tmp_path / "model")
+    (model / "vq_app.c").write_text(render_app(APP, bytes(8)))
+    checked = "#include <string.h>\n#ifndef VQ_FLAG\n#error no flag\n#endif"
+    replace(model / "fake_run.c", "#include <string.h>", checked)
+    how = {"VQ_MODEL_DIR": str(model), "VQ_OPTIMIZE": flags}
+    cmake_build(FIRMWARE, tmp_path / "build", how)
+    assert run_standalone(tmp_path / "build" / "firmware.elf", M4) == (expected(APP.sample),)
+
+
+def test_another_model_brings_its_own_app(tmp_path: Path) -> None:
+    """In the same folder, where nothing says which."""
+    for seed in (1, 2):
+        model = write_model(tmp_path / f"model{seed}")
+        text = render_app(AppSpec(IO, sample(seed)), bytes(8))
+        (model / "vq_app.c").write_text(text)
+        cmake_build(FIRMWARE, tmp_path / "build", {"VQ_MODEL_DIR": str(model)})
+        elf = tmp_path / "build" / "firmware.elf"
+        assert run_standalone(elf, M4) == (expected(sample(seed)),)
+
+
 def test_what_does_not_compile(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model")
     replace(model / "fake_layers.c", "int32_t sum =", "int32_t total =")
@@ -129,6 +184,22 @@ def test_a_missing_tool(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ToolError, match=rf"^{tool} not found on PATH; .* apt install ") as e:
             find_tool(tool)
         assert e.value.status == 3
+
+
+def test_broken_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "cmake"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("vq_cortexm.micro.toolchain._VERSION_SECONDS", 0.2)
+    again = "; on Debian: apt install --reinstall cmake"
+    for script, said in (
+        ("", f"{tool} does not start: Exec format error{again}"),
+        ("#!/bin/sh\nexec sleep 60\n", f"{tool} --version does not end within 0.2 s{again}"),
+        ("#!/bin/sh\nprintf '\\377'\n", "cmake --version tells no version; is it the right"),
+    ):
+        tool.write_text(script)
+        tool.chmod(0o755)
+        with pytest.raises(ToolError, match=f"^{re.escape(said)}"):
+            tool_version("cmake")
 
 
 @pytest.mark.parametrize("program", TOOLS)

@@ -3,6 +3,7 @@ limits of the data sheets, UARTs, bounded waiting. No hardware was asked."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from clock_trees import MHZ, Part, Stm32F4, Stm32H7, Stm32L4Plus, Uart, Working
 from fake_registers import BAUD, FakeBoard, build_port
 
+from vq_cortexm.errors import UsageError
+from vq_cortexm.micro.transport import DEFAULT_BAUD, check_baud
 from vq_cortexm.target import BOARDS
 
 PARTS: dict[str, Part] = {
@@ -58,6 +61,12 @@ PARTS: dict[str, Part] = {
     ),
 }
 
+
+def test_every_board_works_with_the_default_rate() -> None:
+    for board in BOARDS.values():
+        check_baud(board, DEFAULT_BAUD)
+
+
 EVERYTHING, NO_HSE, NOTHING = Working(), Working(hse=False), Working(hse=False, pll=False)
 
 # sets - 1 from bit 13, ways - 1 from bit 3, of 4 ways and lines of 32 bytes
@@ -102,6 +111,23 @@ def test_the_clock_is_the_one_that_is_told(fake: Fake, name: str, working: Worki
 def test_what_target_says(fake: Fake, name: str) -> None:
     assert fake(name, EVERYTHING).name == name
     assert PARTS[name].full_hz == BOARDS[name].clock_hz
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_rates_that_the_divider_takes(fake: Fake, name: str) -> None:
+    part, board, told = PARTS[name], fake(name), BOARDS[name]
+    board.open()
+    clock = part.clocks(board.values).uart
+    # BRR: 20 bits, 768 at least, of an LPUART; of a USART 16 bits, 16 at least
+    least, most = (0x300, 0xFFFFF) if isinstance(part, Stm32L4Plus) else (16, 0xFFFF)
+    assert told.least_baud == max(1200, math.ceil(clock / most))
+    assert told.most_baud == min(4_000_000, math.floor(clock / least))
+    for baud in (told.least_baud, told.most_baud):
+        check_baud(told, baud)
+        assert least <= (int(clock) + baud // 2) // baud <= most
+    for baud in (0, told.least_baud - 1, told.most_baud + 1):
+        with pytest.raises(UsageError, match=f"baud {baud}: the UART of {name} works with "):
+            check_baud(told, baud)
 
 
 @pytest.mark.parametrize("name", PARTS)

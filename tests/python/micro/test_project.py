@@ -27,7 +27,13 @@ from vq_cortexm.micro.project import (
     generate_project_from_mlf,
     get_microtvm_template_projects,
 )
-from vq_cortexm.micro.project_files import app_of_library, build_project, write_project
+from vq_cortexm.micro.project_api.client import SERVER_PYTHON_FILENAME
+from vq_cortexm.micro.project_files import (
+    app_of_library,
+    build_project,
+    replace_project,
+    write_project,
+)
 from vq_cortexm.micro.project_options import check_options, require_options
 from vq_cortexm.micro.session import Session, create_local_aot_executor
 from vq_cortexm.micro.transport import IoTimeoutError, TransportClosedError
@@ -137,6 +143,51 @@ def test_project_names_nothing_outside_itself(folder: Path) -> None:
         if path.is_file() and "build" not in path.relative_to(folder).parts:
             assert not [name for name in outside if name in path.read_bytes()], path
             assert not path.is_symlink()
+
+
+def _old_project(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / SERVER_PYTHON_FILENAME).write_text("old")
+    return folder
+
+
+def _generate(to: Path) -> None:
+    to.mkdir()
+    (to / SERVER_PYTHON_FILENAME).write_text("new")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_project_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    project = _old_project(tmp_path / "p")
+    move, moved = os.replace, list[Path]()
+
+    def replace(source: Path, target: Path) -> None:
+        moved.append(target)
+        if len(moved) == 2:
+            raise error
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    expected = UsageError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught:
+        replace_project(project, _generate)
+    if expected is UsageError:
+        assert str(caught.value) == f"{project}: not replaced: No space left on device"
+    assert (project / SERVER_PYTHON_FILENAME).read_text() == "old"
+    assert list(tmp_path.iterdir()) == [project]
+
+
+def test_the_folder_that_one_is_in_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = _old_project(tmp_path / "p")
+    monkeypatch.chdir(project)
+    replace_project(Path("."), _generate)
+    monkeypatch.chdir(tmp_path)
+    assert (project / SERVER_PYTHON_FILENAME).read_text() == "new"
+    assert list(tmp_path.iterdir()) == [project]
 
 
 @pytest.mark.usefixtures("threads")

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cobs import cobs
 from fake_model import APP, IO, Command, sample
 from memory_link import SOURCES, MemoryLink
-from rpc_link import Answer, Kind, Status, parts
+from rpc_link import SESSION, Answer, Kind, Status, body, parts, stuffed
 from two_nets import BOTH, accurate, fast, quantiles, samples
 
 from vq_cortexm.bcnet import Policy, compose
 from vq_cortexm.build import build
 from vq_cortexm.micro.app import AppSpec
+from vq_cortexm.micro.frames import FrameReader
 from vq_cortexm.micro.toolchain import find_tool
 from vq_cortexm.resources import resource_dir
 from vq_cortexm.target import BOARDS
@@ -158,6 +160,33 @@ def test_more_layers_than_a_payload_takes(model_dir: Path, tmp_path: Path) -> No
     assert link.layers(64) == (0,) * 36
     assert link.layers(100) == ()
     assert link.ask(Kind.LAYERS, b"\x65\0") == Answer(Status.OUT_OF_RANGE)
+
+
+def test_layers_that_nobody_told_of_are_left_out(tmp_path: Path) -> None:
+    """As where a model has more of them than its app says."""
+    library = tmp_path / "steps.so"
+    command = [find_tool("cc"), "-std=c11", "-O1", "-shared", "-fPIC", "-DVQ_RPC"]
+    command += [f"-I{RUNTIME / 'include'}", "-o", library, SOURCES / "steps.c"]
+    subprocess.run([*command, RUNTIME / "rpc" / "layers.c"], check=True)
+    steps = ctypes.CDLL(str(library))
+    for told in range(4):
+        steps.steps_run(told)
+        cycles = list((ctypes.c_uint32 * 4).in_dll(steps, "steps_cycles"))
+        assert cycles == [1] * told + [99] * (4 - told)
+
+
+def test_the_answer_to_a_reset_has_left_the_uart_before(model_dir: Path, tmp_path: Path) -> None:
+    link = MemoryLink(model_dir, APP, tmp_path)
+    link.hello()
+    link.send(stuffed(body(Kind.RESET, b"", SESSION, 9)))
+    said = link.receive(0.0)
+    answer, after = said.rstrip(b"\0"), len(said) - len(said.rstrip(b"\0"))
+    assert cobs.decode(answer[1:])[:6] == body(Kind.RESET + 128, b"", SESSION, 9)
+    # the end of its frame, and two that are empty
+    assert after == 3
+    reader = FrameReader()
+    assert len(reader.feed(said)) == 1
+    assert reader.dropped == 0
 
 
 def test_a_stack_overflow_has_no_answer(model_dir: Path, tmp_path: Path) -> None:
