@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from .cli_bcnet import bcnet
 from .cli_completion import MODEL, completion
 from .cli_fit import fit
 from .cli_layer_diff import layer_diff
+from .cli_main import run_command
 from .cli_micro import micro
 from .cli_options import (
     FILE,
@@ -34,7 +34,7 @@ from .cli_quantize import quantize
 from .cli_report import report
 from .cli_serve import serve
 from .cli_tune import tune
-from .errors import UsageError, VqError, first_line
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from .report.gate import Gate
@@ -273,26 +273,4 @@ def _console() -> Console:
 
 def main() -> None:
     """Entry point: one line and a status for everything that can go wrong."""
-    debug = "--debug" in sys.argv
-    try:
-        cli.main(prog_name="vq-cortexm", standalone_mode=False)
-    except VqError as error:
-        _fail(str(error), error.status, debug)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130, debug)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-    except click.ClickException as error:
-        _fail(error.format_message().replace("\n", " "), 2, debug)
-    except BrokenPipeError:
-        sys.exit(0)
-    except Exception as error:
-        where = "run again with `vq-cortexm --debug` for the traceback"
-        _fail(f"internal error: {type(error).__name__}: {first_line(error)}; {where}", 2, debug)
-
-
-def _fail(message: str, status: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    click.echo(f"vq-cortexm: error: {message}", err=True)
-    sys.exit(status)
+    run_command(cli)

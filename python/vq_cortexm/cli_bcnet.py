@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _combination(path: Path) -> dict[str, Any]:
     given = read_json(path, "--combine")
     keys = set(given) if isinstance(given, dict) else set()
     is_complete = keys in (_FACTORS, _FACTORS | _OUTPUT)
-    if not is_complete or not all(type(n) in (int, float) for n in given.values()):
+    if not is_complete or not all(_is_number(n) for n in given.values()):
         raise UsageError(
             f'--combine {path}: {{"fast": 0.5, "accurate": 1}} works, and with both "scale" and '
             '"zero_point"'
@@ -98,6 +99,11 @@ def _combination(path: Path) -> dict[str, Any]:
         "accurate_factor": float(given["accurate"]),
         "output": output,
     }
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that a float can hold; not NaN, which JSON has no word for but Python."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 bcnet.add_command(calibrate)

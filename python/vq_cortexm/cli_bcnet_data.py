@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,10 @@ def calibrate(
 
     if accuracy is not None and cycles is not None:
         raise UsageError("--accuracy and --cycles exclude each other")
+    for option, wanted, works in (("--accuracy", accuracy, 92.5), ("--cycles", cycles, 250000)):
+        # click's ranges let NaN through
+        if wanted is not None and not math.isfinite(wanted):
+            raise UsageError(f"{option} {wanted}: a number works: {works}")
     goal = choose.Goal(None if accuracy is None else accuracy / 100, cycles)
     chosen_board, module = board_by_name(board), _module(model)
     x, labels = read_labelled(data, module)

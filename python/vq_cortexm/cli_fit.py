@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,10 @@ def _amount(_context: click.Context, option: click.Parameter, text: str | None) 
     """A number with a unit behind it: 64K is 64,000, 64Ki is 65,536, 1.5M is 1,500,000."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KM]I?)?", text.strip().upper())
-    amount = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
-    if amount < 1:
+    match = re.fullmatch(r"(\d{1,40}(?:\.\d{1,40})?)([KM]I?)?", text.strip().upper())
+    # a float holds no more than 53 bits
+    amount = int(Fraction(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if not 1 <= amount < 1 << 63:
         raise UsageError(f"--{option.name} {text!r}: 65536, 64K (64,000) or 64Ki (65,536) work")
     return amount
 

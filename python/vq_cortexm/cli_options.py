@@ -145,7 +145,7 @@ def read_json(path: Path, option: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{option} {path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError(f"{option} {path}: not JSON") from None
 
 

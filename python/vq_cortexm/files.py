@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,40 @@ LARGEST_UNPACKED_BYTES = 1 << 30
 """Of a `.npz` file that is packed: far more could be asked for by a few bytes."""
 
 
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
+"""Opened by name, a file that one of them is redirected to would be written from its begin again,
+and what is printed afterwards over it."""
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it is never seen half written."""
+    """Writes a file so that it is never seen half written. A link stays, and what it points to is
+    written. A device or a pipe is written to as it is. OSError, naming `path`, where it cannot be.
+    """
+    try:
+        if str(path) in _STREAMS or _is_device(path):
+            # a reader that has left wants no more
+            with suppress(BrokenPipeError), open(_opened(path), "wb") as stream:
+                stream.write(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _opened(path: Path) -> Path | int:
+    number = _STREAMS.get(str(path))
+    return path if number is None else os.dup(number)
+
+
+def _replace(path: Path, data: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

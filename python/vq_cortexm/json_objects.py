@@ -45,7 +45,8 @@ class Regression(TypedDict):
 
 class Run(TypedDict):
     """`run` and `profile`; figures are medians over the inferences. `outputs`, of `run`, are nested
-    lists for each output of each sample; the paths are those of two nets."""
+    lists for each output of each sample, null where a float32 number is NaN or infinite; the paths
+    are those of two nets."""
 
     model: str
     target: str

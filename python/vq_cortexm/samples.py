@@ -105,7 +105,7 @@ def _split(path: Path, array: NDArray[Any], tensor: Tensor) -> list[NDArray[Any]
         return [array]
     if array.ndim == len(tensor.shape) + 1 and array.shape[1:] == tensor.shape:
         return list(array)
-    if tensor.shape[:1] == (1,) and array.shape[1:] == tensor.shape[1:]:
+    if array.ndim and tensor.shape[:1] == (1,) and array.shape[1:] == tensor.shape[1:]:
         return [sample[None] for sample in array]
     raise UsageError(
         f"{path}: shape {array.shape}; input {tensor.name!r} takes {tensor.shape}, "

@@ -12,6 +12,7 @@ import click
 import numpy as np
 import pytest
 from command_line import SHAPE, Run, json_of, succeed
+from float_nets import OnnxNet
 from project_servers import use_threads
 from rich.console import Console
 
@@ -35,6 +36,19 @@ def verbs(group: click.Group) -> Iterator[click.Command]:
             yield from verbs(command)
         else:
             yield command
+
+
+def test_numbers_that_json_has_not(here: Run, tmp_path: Path) -> None:
+    """Logarithms of negative numbers and of 0; the same from the board and from the reference."""
+    net = OnnxNet((2, 3))
+    (tmp_path / "log.onnx").write_bytes(net.file(net.node("Log", "x")))
+    np.save(tmp_path / "x.npy", np.array([[[1, 0, -1], [1, 1, 1]]], np.float32))
+    how = ["--board", "host", "--allow-float", "--float-io", "--input", tmp_path / "x.npy"]
+    found = json_of("run", tmp_path / "log.onnx", *how, "--check", run=here)
+    check(found, json_objects.Run)
+    assert found["bit_exact"] is True
+    (((outputs,),),) = found["outputs"]
+    assert outputs == [[0, None, None], [0, 0, 0]]
 
 
 def test_every_verb_has_it() -> None:

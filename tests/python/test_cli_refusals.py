@@ -12,10 +12,11 @@ import pytest
 from command_line import SHAPE, Run, fail, one_convolution, succeed, unsupported, vq
 
 import vq_cortexm
-from vq_cortexm.errors import BudgetError
+from vq_cortexm.aot.program import Tensor
+from vq_cortexm.errors import BudgetError, UsageError
 from vq_cortexm.frontend import from_tflite
 from vq_cortexm.reference import reference_answer
-from vq_cortexm.samples import random_samples
+from vq_cortexm.samples import load_samples, random_samples
 from vq_cortexm.target import BOARDS, Memory, board_by_name
 
 
@@ -106,6 +107,18 @@ def test_bad_array_in_input(here: Run, array: Any, names: str, model: Path, tmp_
     line = fail(2, "run", model, "--board", "host", "--input", tmp_path / "x.npy", run=here)
     assert "x.npy" in line
     assert names in line
+
+
+def test_one_number_for_an_input_of_one_axis(tmp_path: Path) -> None:
+    one = Tensor("x", (1,), "int8", "x")
+    np.save(tmp_path / "x.npy", np.int8(3))
+    with pytest.raises(UsageError, match=r"x.npy: shape \(\); input 'x' takes \(1,\)"):
+        load_samples(tmp_path / "x.npy", [one])
+    np.save(tmp_path / "x.npy", np.array([3, 4], np.int8))
+    assert [[x.tolist() for x in sample] for sample in load_samples(tmp_path / "x.npy", [one])] == [
+        [[3]],
+        [[4]],
+    ]
 
 
 @pytest.mark.parametrize("data", [None, b"", b"text", b"PK\3\4 damaged", b"\x93NUMPY\1\0\x76\0{'d"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 import zipfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from vq_cortexm import files
 from vq_cortexm.errors import UsageError
-from vq_cortexm.files import load_arrays, read_arrays
+from vq_cortexm.files import load_arrays, read_arrays, write_atomically
 
 
 def refused(path: Path) -> str:
@@ -62,3 +64,62 @@ def test_a_header_that_asks_for_too_much(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(stream, shape)
     (tmp_path / "x.npy").write_bytes(stream.getvalue())
     assert "plain arrays" in refused(tmp_path / "x.npy")
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    target, link, loop = (tmp_path / "below" / "target", tmp_path / "link", tmp_path / "loop")
+    target.parent.mkdir()
+    link.symlink_to("below/target")
+    loop.symlink_to("loop")
+    for data in (b"first", b"second"):  # at first there is no target
+        write_atomically(link, data)
+        assert link.is_symlink()
+        assert target.read_bytes() == data
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    with pytest.raises(OSError, match=r"symbolic links.*loop'$"):
+        write_atomically(loop, b"")
+    assert loop.is_symlink()
+
+
+def test_a_pipe_stays_and_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # both ends are open, so that neither waits for the other
+    both = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    write_atomically(pipe, b"text")
+    assert os.read(both, 99) == b"text"
+    os.close(both)
+    assert pipe.is_fifo()
+
+
+def test_a_pipe_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def read_once() -> None:
+        with open(pipe, "rb", buffering=0) as stream:
+            stream.read(1)
+
+    reader = threading.Thread(target=read_once, daemon=True)
+    reader.start()
+    write_atomically(pipe, bytes(1 << 20))
+    assert pipe.is_fifo()
+    reader.join()
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    for path, said in ((tmp_path, "Is a directory"), (tmp_path / "none" / "x", "No such file")):
+        with pytest.raises(OSError, match=said) as caught:
+            write_atomically(path, b"")
+        assert caught.value.filename == str(path)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_standard_output_by_its_name(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the link in /dev is out of reach
+    monkeypatch.setattr(files, "_replace", None)
+    for name in ("/dev/stdout", "/dev/fd/1"):
+        write_atomically(Path(name), b"text")
+        assert capfd.readouterr().out == "text"

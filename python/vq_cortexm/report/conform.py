@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import types
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+
+_LARGEST = 1 << 63
 
 
 class NotConformingError(ValueError):
@@ -13,8 +14,8 @@ class NotConformingError(ValueError):
 
 def conform(value: Any, wanted: Any, where: str = "") -> None:
     """Raises NotConformingError unless `value` is a `wanted`: a TypedDict, list[T], dict[str, T], a
-    union, or a plain type. More keys than a TypedDict names are right; numbers are finite, and an
-    integer is a float too."""
+    union, or a plain type. More keys than a TypedDict names are right; numbers are at most 2**63 in
+    size, so that whatever is worked out from them is finite, and an integer is a float too."""
     origin, arguments = get_origin(wanted), get_args(wanted)
     if wanted is Any:
         return
@@ -49,5 +50,8 @@ def _conform_keys(value: Any, wanted: Any, where: str) -> None:
 
 def _be(wanted: type, value: Any, where: str) -> None:
     is_one = type(value) is wanted or (wanted is float and type(value) is int)
-    if not is_one or (isinstance(value, float) and not math.isfinite(value)):
+    if not is_one:
         raise NotConformingError(f"{where}: {type(value).__name__}, not {wanted.__name__}")
+    # NaN is not smaller than anything
+    if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
+        raise NotConformingError(f"{where}: {type(value).__name__} out of range")

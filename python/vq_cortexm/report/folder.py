@@ -55,6 +55,8 @@ def read_build(folder: Path) -> Build:
     report = cast("Report | None", _read(folder / REPORT_FILE, Report))
     front = cast("Front | None", _read(folder / FRONT_FILE, Front))
     evaluation = cast("Evaluation | None", _read(folder / EVALUATION_FILE, Evaluation))
+    if evaluation is not None and not evaluation["rows"]:
+        raise ModelError(f"{folder / EVALUATION_FILE}: no rows; make it again with this version")
     if report is None and front is None and evaluation is None:
         raise UsageError(
             f"{folder}: no {REPORT_FILE}, {FRONT_FILE} or {EVALUATION_FILE} in it; folders that "

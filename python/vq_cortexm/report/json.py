@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..compiled_model import METADATA_FILE, MODULE_FILE, REPORT_FILE, CompiledModel
 from ..micro.cycle_model import Timing
 from ..micro.firmware import read_sizes
@@ -32,8 +35,17 @@ def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool)
         described["path_cycles"] = dict(result.path_cycles)
         described["mean_cycles"] = result.mean_cycles
     if with_outputs:
-        described["outputs"] = [[o.tolist() for o in sample] for sample in result.outputs]
+        described["outputs"] = [[nested(o) for o in sample] for sample in result.outputs]
     return described
+
+
+def nested(array: NDArray[Any]) -> Any:
+    """Nested lists of an array's numbers; None for NaN and infinities, which JSON has not."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    numbers = array.astype(object)
+    numbers[~np.isfinite(array)] = None
+    return numbers.tolist()
 
 
 def describe_measured(run: Mapping[str, Any], timing: Timing, *, emulated: bool) -> dict[str, Any]:

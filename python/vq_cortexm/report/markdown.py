@@ -10,6 +10,7 @@ from .compare import Change, LayerChange, changed_layers, check_comparable, tota
 from .folder import Build
 from .numbers import count, signed
 
+_ESCAPES = str.maketrans({"\\": r"\\", "|": r"\|", "&": "&amp;", "<": "&lt;", "\n": " ", "\r": " "})
 _LAYER_LIMIT = 100
 """Of the layers that differ as many are listed."""
 
@@ -22,7 +23,8 @@ def render_markdown(build: Build, board: Board | None = None, against: Build | N
     check_comparable(build, against or build)
     head = f"### {_cell(build.name)}"
     if build.measured is not None:
-        head += f" on {build.measured['board']}{', emulated' if build.measured['emulated'] else ''}"
+        head += f" on {_cell(build.measured['board'])}"
+        head += ", emulated" if build.measured["emulated"] else ""
     parts = [head, _totals(build, against), _budgets(build, board)]
     if against is not None:
         parts.append(_layers(changed_layers(build, against)))
@@ -80,4 +82,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A model's names may hold anything."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return text.translate(_ESCAPES)

@@ -84,17 +84,15 @@ class VirtualQuantizeConfig(LayerLevels):
         Raises UsageError, naming file and key.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{path}: not a JSON file") from None
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
-        try:
-            return cls.from_json(content)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
+        except (ValueError, RecursionError):  # no UTF-8, a number or nesting beyond Python's limit
+            raise UsageError(f"{path}: not a JSON file") from None
 
 
 def requested_quantization(

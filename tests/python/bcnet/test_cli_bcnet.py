@@ -83,6 +83,29 @@ def test_bad_options(
     assert not Path("both").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "factors.json: not JSON"),
+        (f'{{"fast": {"9" * 400}, "accurate": 1}}', '{"fast": 0.5, "accurate": 1} works'),
+        ('{"fast": NaN, "accurate": 1}', '{"fast": 0.5, "accurate": 1} works'),
+        ('{"fast": 1, "accurate": -Infinity}', '{"fast": 0.5, "accurate": 1} works'),
+        (f'{{"fast": 1, "accurate": 1, "scale": 1, "zero_point": {"9" * 400}}}', "zero_point"),
+    ],
+    ids=["deep", "large", "nan", "infinite", "zero point"],
+)
+def test_bad_combinations(
+    nets: tuple[Path, Path], tmp_path: Path, here: Run, content: str, message: str
+) -> None:
+    factors, both = tmp_path / "factors.json", tmp_path / "both"
+    factors.write_text(content)
+    options = ["--combine", factors]
+    assert message in fail(2, "bcnet", "compose", *nets, "-o", both, *options, run=here)
+    factors.write_text("[" * 100_000)
+    options = ["--thresholds", factors]
+    assert "not JSON" in fail(2, "bcnet", "compose", *nets, "-o", both, *options, run=here)
+
+
 def test_bad_nets(nets: tuple[Path, Path], tmp_path: Path, here: Run) -> None:
     other, both = tmp_path / "other.tflite", tmp_path / "both"
     other.write_bytes(one_convolution())

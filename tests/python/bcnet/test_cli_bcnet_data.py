@@ -128,6 +128,8 @@ def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
     data, other = labelled(tmp_path), tmp_path / "other.npz"
     calibrate = ("bcnet", "calibrate", folder, "--data")
     assert "exclude" in fail(2, *calibrate, data, "--accuracy", "80", "--cycles", "9", run=here)
+    for goal in (("--accuracy", "nan"), ("--cycles", "nan"), ("--cycles", "inf")):
+        assert f"{goal[0]} {goal[1]}: a number works" in fail(2, *calibrate, data, *goal, run=here)
     assert "out of reach" in fail(1, *calibrate, data, "--accuracy", "100", run=here)
     assert "no cycle model" in fail(2, *calibrate, data, "--board", "mps2-an385", run=here)
     np.savez(other, x=np.zeros((3, 5, 5, 3), np.int8), y=np.zeros(3, np.int64))

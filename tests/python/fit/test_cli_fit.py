@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from command_line import Run, fail, json_of, one_convolution, vq
 from float_nets import write_data
 
+from vq_cortexm import cli_fit
 from vq_cortexm.report.folder import read_build
 
 
@@ -89,6 +91,9 @@ def test_unmet_budget_ends_with_1_and_writes_nothing(
         (["--flash", "much"], "--flash 'much'"),
         (["--cycles", "0"], "--cycles '0'"),
         (["--ram", "12Q"], "64Ki"),
+        (["--flash", "9" * 400], "64Ki"),
+        (["--flash", "9" * 5000], "64Ki"),
+        (["--flash", str(1 << 63)], "64Ki"),
         (["--candidates", "1,4"], "from 2 to 256"),
         (["--candidates", "few"], "--candidates 'few'"),
         (["--points", "1"], "--points"),
@@ -104,6 +109,13 @@ def test_bad_use_is_one_line(
     # an option that is given twice counts as it is given last
     assert names in fail(2, *_arguments(net, data), *options, run=here)
     assert not (tmp_path / "out").exists()
+
+
+def test_amounts_are_exact() -> None:
+    option = click.Option(["--flash"])
+    amounts = {"1.5M": 1_500_000, "0.29K": 290, "9007199254740993": (1 << 53) + 1, "2ki": 2048}
+    for text, bytes_ in {**amounts, str((1 << 63) - 1): (1 << 63) - 1}.items():
+        assert cli_fit._amount(click.Context(click.Command("fit")), option, text) == bytes_
 
 
 def test_output_that_is_a_file(net: Path, data: Path, tmp_path: Path, here: Run) -> None:

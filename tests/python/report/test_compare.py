@@ -88,6 +88,18 @@ def test_markdown(build: Build, other: Build) -> None:
     assert any("of its flash and" in line for line in lines)
 
 
+def test_names_cannot_break_markdown(own: Path) -> None:
+    report, metadata = (json.loads((own / f"{n}.json").read_text()) for n in ("report", "metadata"))
+    report["model"] = metadata["model"] = "a\rb\n# c &lt; <d>"
+    report["measured"]["board"] = "x\n# y <img>|\r\n"
+    for content, name in ((report, "report"), (metadata, "metadata")):
+        (own / f"{name}.json").write_text(json.dumps(content))
+    found = render_markdown(read_build(own))
+    assert "\r" not in found
+    line = r"### a b # c &amp;lt; &lt;d> on x # y &lt;img>\|  , emulated"
+    assert found.splitlines()[0] == line
+
+
 def test_budgets_of_another_part(build: Build) -> None:
     board = choose_board(build, "mps2-an386")
     assert board is not None

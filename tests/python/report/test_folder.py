@@ -28,6 +28,7 @@ RIGHT = {"inner": [{"size": 3}, {"size": None, "share": 1}], "named": {"a": 1}, 
 
 def test_conforming() -> None:
     conform(RIGHT, Outer)
+    conform({**RIGHT, "named": {"a": 2**63, "b": -(2**63)}}, Outer)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,9 @@ def test_conforming() -> None:
         ({**RIGHT, "inner": {}}, ".inner: dict, not list"),
         ({**RIGHT, "inner": [{"size": 1.5}]}, ".inner[0].size: float, not int"),
         ({**RIGHT, "inner": [{"size": 1, "share": float("nan")}]}, ".inner[0].share: float"),
+        ({**RIGHT, "inner": [{"size": 1, "share": 1e300}]}, ".inner[0].share: float out of range"),
+        ({**RIGHT, "inner": [{"size": 1, "share": 10**400}]}, ".inner[0].share: int out of range"),
+        ({**RIGHT, "named": {"a": -(10**400)}}, ".named.a: int out of range"),
     ],
 )
 def test_not_conforming(wrong: Any, said: str) -> None:
@@ -100,6 +104,19 @@ def test_a_damaged_memory_plan(own: Path, key: str, number: int) -> None:
     metadata["memory"]["plan"] = []
     (own / "metadata.json").write_text(json.dumps(metadata))
     assert "no memory plan" in refusal(own, ModelError)
+
+
+def test_an_evaluation_of_nothing(own: Path) -> None:
+    evaluation = json.loads((own / "eval.json").read_text())
+    (own / "eval.json").write_text(json.dumps({**evaluation, "rows": []}))
+    assert "eval.json: no rows" in refusal(own, ModelError)
+
+
+def test_a_number_that_no_float_holds(own: Path) -> None:
+    report = json.loads((own / "report.json").read_text())
+    report["macs"] = 10**400
+    (own / "report.json").write_text(json.dumps(report))
+    assert "report.json.macs: int out of range" in refusal(own, ModelError)
 
 
 def test_files_of_different_builds(own: Path) -> None:

@@ -79,9 +79,10 @@ def test_file_that_is_wrong_is_one_line(text: str, names: str, tmp_path: Path) -
 def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none.json: No such file"):
         VirtualQuantizeConfig.from_file(tmp_path / "none.json")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="binary: not a JSON file"):
-        VirtualQuantizeConfig.from_file(tmp_path / "binary")
+    for content in (b"\xff\xfe\x00", b"[" * 100_000, b'{"bits": ' + b"9" * 5000 + b"}"):
+        (tmp_path / "odd").write_bytes(content)
+        with pytest.raises(UsageError, match="odd: not a JSON file"):
+            VirtualQuantizeConfig.from_file(tmp_path / "odd")
 
 
 def test_one_option_at_most() -> None:
