@@ -24,6 +24,15 @@ def random_samples(inputs: Sequence[Tensor], count: int, seed: int) -> list[Samp
     return [[_draw(rng, tensor) for tensor in inputs] for _ in range(count)]
 
 
+def nested(array: NDArray[Any]) -> Any:
+    """Nested lists of an array's numbers; None for NaN and infinities, which JSON has not."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    numbers = array.astype(object)
+    numbers[~np.isfinite(array)] = None
+    return numbers.tolist()
+
+
 def load_samples(path: str | Path, inputs: Sequence[Tensor]) -> list[Sample]:
     """Samples of a file.
 

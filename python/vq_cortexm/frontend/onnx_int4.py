@@ -36,7 +36,7 @@ def with_int8_constants(proto: Any) -> Any:
             raise ModelError(f"{where(node)}: scales of blocks; one per tensor or channel works")
         if given.get("output_dtype", 0) in _RANGES and len(node.input) < 3:
             raise ModelError(f"{where(node)}: less than 8 bits need a zero point, which says so")
-    if not any(tensor.data_type in _RANGES for tensor in _constants(proto)):
+    if not any(tensor.data_type in _RANGES for tensor in _constants(proto.graph)):
         return proto
     for value in proto.graph.input:
         if value.type.tensor_type.elem_type in _RANGES:
@@ -44,8 +44,9 @@ def with_int8_constants(proto: Any) -> Any:
     widened = onnx.ModelProto()
     widened.CopyFrom(proto)
     graph = widened.graph
+    _name_constants(graph)
     ranges = {}
-    for tensor in _constants(widened):
+    for tensor in _constants(graph):
         if tensor.data_type in _RANGES:
             ranges[tensor.name] = _RANGES[tensor.data_type]
             value = np.asarray(numpy_helper.to_array(tensor)).astype(np.int8)
@@ -58,14 +59,22 @@ def with_int8_constants(proto: Any) -> Any:
     return widened
 
 
+def _name_constants(graph: Any) -> None:
+    """Tensors in Constant nodes get the names by which the graph knows them."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value":
+                attribute.t.name = node.output[0]
+
+
 def _clip_quantized(graph: Any, ranges: dict[str, tuple[int, int]]) -> None:
     """Puts a Clip before each QuantizeLinear with one of these zero points."""
-    known = {tensor.name: tensor for tensor in graph.initializer}
+    known = {tensor.name: tensor for tensor in _constants(graph)}
     nodes = []
     for node in graph.node:
         if node.op_type == "QuantizeLinear" and len(node.input) > 2 and node.input[2] in ranges:
             if node.input[1] not in known or node.input[2] not in known:
-                raise ModelError(f"node {node.output[0]!r}: its scale must be an initializer")
+                raise ModelError(f"node {node.output[0]!r}: its scale must be a constant")
             scale, zero = (numpy_helper.to_array(known[name]) for name in node.input[1:3])
             ends = [f"{node.output[0]}_{end}" for end in ("low", "high")]
             for name, limit in zip(ends, ranges[node.input[2]], strict=True):
@@ -80,10 +89,10 @@ def _clip_quantized(graph: Any, ranges: dict[str, tuple[int, int]]) -> None:
     graph.node.extend(copies)
 
 
-def _constants(proto: Any) -> list[Any]:
+def _constants(graph: Any) -> list[Any]:
     """Initializers, and the values of Constant nodes."""
-    nodes = [node for node in proto.graph.node if node.op_type == "Constant"]
+    nodes = [node for node in graph.node if node.op_type == "Constant"]
     return [
-        *proto.graph.initializer,
+        *graph.initializer,
         *(a.t for node in nodes for a in node.attribute if a.name == "value"),
     ]

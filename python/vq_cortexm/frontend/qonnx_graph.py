@@ -69,7 +69,9 @@ class SourceGraph:
     def fold(self, node: Any) -> bool:
         """Makes the result of an ONNX operator on constants a constant; False for any other."""
         if node.op_type == "Shape" and 0 not in self.shapes.get(node.input[0], (0,)):
-            self.constants[node.output[0]] = np.array(self.shapes[node.input[0]], np.int64)
+            given = attributes(node)
+            part = slice(given.get("start"), given.get("end"))
+            self.constants[node.output[0]] = np.array(self.shapes[node.input[0]][part], np.int64)
             return True
         if is_custom(node) or not all(name in self.constants for name in node.input if name):
             return False

@@ -14,7 +14,7 @@ from ..errors import ModelError, UsageError
 from ..module_file import load_module_file
 from ..op.bc_net import PATHS
 from ..reference import is_exact
-from ..samples import Sample, load_samples, random_samples
+from ..samples import Sample, load_samples, nested, random_samples
 from .executor import AotModule
 from .model_info import model_info
 from .model_library_format import ModelLibrary, read_model_library_format
@@ -49,7 +49,7 @@ class ProjectRun:
             "seconds": None if self.times is None else self.times.mean,
             "seconds_of": None if self.times is None else self.times.source,
             "layers": [asdict(layer) for layer in self.layers],
-            "outputs": [[array.tolist() for array in sample] for sample in self.outputs],
+            "outputs": [[nested(array) for array in sample] for sample in self.outputs],
         }
         return {**described, "paths": list(self.paths)} if self.paths else described
 

@@ -31,9 +31,17 @@ from .window import output_extent, pad_spatial, windows
 
 
 def output_shape(x_shape: tuple[int, ...], attrs: AvgPool2dAttrs) -> tuple[int, int, int, int]:
-    """(N, OH, OW, C) for x (N, H, W, C)."""
+    """(N, OH, OW, C) for x (N, H, W, C). ValueError where a window lies in the padding alone: the
+    mean of nothing."""
     n, h, w, c = x_shape
     oh, ow = output_extent("avg_pool2d", (h, w), attrs.pool_size, attrs.strides, attrs.padding)
+    for axis, (count, extent) in enumerate(((oh, h), (ow, w))):
+        before = attrs.padding[axis]
+        last = (count - 1) * attrs.strides[axis] - before
+        if before >= attrs.pool_size[axis] or last >= extent:
+            raise ValueError(
+                "avg_pool2d: a window lies in the padding alone; pad less than the pool"
+            )
     return n, oh, ow, c
 
 
@@ -100,8 +108,6 @@ def reference(x: npt.NDArray[Any], attrs: AvgPool2dAttrs) -> npt.NDArray[Any]:
     """The means, (N, OH, OW, C) of y_dtype, for x (N, H, W, C) int8 or uint8."""
     check_activation("avg_pool2d", "x", x, rank=4)
     counts = window_counts(x.shape, attrs)
-    if counts.min() == 0:
-        raise ValueError("avg_pool2d: a window lies in the padding alone; pad less than the pool")
     padded = pad_spatial(x.astype(np.int64), attrs.padding, 0)
     sums = windows(padded, attrs.pool_size, attrs.strides).sum(axis=(3, 4))
     if divides(attrs):

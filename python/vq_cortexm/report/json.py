@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..compiled_model import METADATA_FILE, MODULE_FILE, REPORT_FILE, CompiledModel
 from ..micro.cycle_model import Timing
 from ..micro.firmware import read_sizes
 from ..run_result import RunResult
+from ..samples import nested
 from ..target import Board
 
 
@@ -37,15 +35,6 @@ def describe_run(compiled: CompiledModel, result: RunResult, with_outputs: bool)
     if with_outputs:
         described["outputs"] = [[nested(o) for o in sample] for sample in result.outputs]
     return described
-
-
-def nested(array: NDArray[Any]) -> Any:
-    """Nested lists of an array's numbers; None for NaN and infinities, which JSON has not."""
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return array.tolist()
-    numbers = array.astype(object)
-    numbers[~np.isfinite(array)] = None
-    return numbers.tolist()
 
 
 def describe_measured(run: Mapping[str, Any], timing: Timing, *, emulated: bool) -> dict[str, Any]:

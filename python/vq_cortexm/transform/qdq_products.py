@@ -209,11 +209,27 @@ def _is_bias(folder: Folder, expr: Expr) -> bool:
     return is_constant(call) or _wide_bias(folder, call) is not None
 
 
+def _is_along_channels(product: Expr, bias: Expr, total: Expr) -> bool:
+    """Whether what is added is one number, or one for each channel, and not for each row or column,
+    of which there may be as many."""
+    shape, own = shape_of(product), shape_of(bias)
+    if op_name(product) == "relax.matmul":
+        channels = len(shape) - 1
+    else:
+        layout = str(product.attrs.out_layout or product.attrs.data_layout)
+        channels = layout.index("C")
+    aligned = (1,) * (len(shape) - len(own)) + own
+    along = all(n == 1 for axis, n in enumerate(aligned) if axis != channels)
+    return along and shape_of(total) == shape
+
+
 def biased(folder: Folder, call: Expr, context: LayerContext) -> Expr | None:
     """The product whose bias an add is; None where it is none."""
     for product, bias in (call.args, (call.args[1], call.args[0])):
         source = folder.resolve(product)
-        if op_name(source) in PRODUCT_RULES and _is_bias(folder, bias):
+        if op_name(source) not in PRODUCT_RULES or not _is_bias(folder, bias):
+            continue
+        if _is_along_channels(source, bias, call):
             return PRODUCT_RULES[op_name(source)](folder, source, context, bias)
     return None
 

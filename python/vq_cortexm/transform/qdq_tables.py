@@ -46,8 +46,15 @@ Float = NDArray[Any]
 def as_table(folder: Folder, call: Expr, context: LayerContext) -> Expr | None:
     """The lookup that a float expression of one tensor is; None where it is none."""
     leaf = _only_leaf(folder, call, context)
-    if leaf is None:
-        return None
+    y = None if leaf is None else _lookup(folder, call, leaf, context)
+    if y is None or shape_of(y) == shape_of(call):
+        return y
+    # a constant of one element gave it more axes
+    shape = {"shape": list(shape_of(call))}
+    return folder.emit(call_op("vq.reshape", [y], shape), f"{context.name}_reshape")
+
+
+def _lookup(folder: Folder, call: Expr, leaf: Expr, context: LayerContext) -> Expr | None:
     x, params = folder.dequantized(leaf, context)
     if params.dtype == "int16":
         curve = as_curve(folder, call, leaf, (x, params), context)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_layers import check_against_runtime, qdq_model
 
 import vq_cortexm
 from vq_cortexm.errors import ModelError
@@ -377,3 +378,10 @@ def test_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     assert "none.onnx" in _error(tmp_path / "none.onnx")
+
+
+def test_constant_of_more_axes_adds_them() -> None:
+    body = "ry = Mul(rx, factor)"
+    constants = {"factor": np.full((1, 1, 1), 0.5, np.float32)}
+    model = qdq_model(body, {"x": (1, 4)}, {"y": (1, 1, 4)}, constants)
+    check_against_runtime(model)

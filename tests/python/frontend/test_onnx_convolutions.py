@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from onnx_layers import check_against_runtime, qdq_model
 
+import vq_cortexm
 from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend import from_onnx
 
@@ -102,6 +103,36 @@ def test_forms_that_tvm_takes_as_others_are_refused(body: str, message: str) -> 
     with pytest.raises(ModelError, match=message) as caught:
         from_onnx(model)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (4, 1, 1), (1,), (1, 1, 1)])
+def test_constant_added_to_each_channel_is_the_bias(shape: tuple[int, ...]) -> None:
+    model = check_against_runtime(_with_addend(shape), within=1)
+    assert [step.op for step in model.program.steps] == ["transpose", "conv2d", "transpose"]
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 4, 1), (4, 4), (4, 1, 1, 1)])
+def test_constant_added_along_rows_or_columns_is_no_bias(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="conv2d stays float before it"):
+        vq_cortexm.build(from_onnx(_with_addend(shape)))
+
+
+def _with_addend(shape: tuple[int, ...]) -> Any:
+    """A convolution of as many channels as its output has rows and columns, and an addition."""
+    rng = np.random.default_rng(0)
+    body = """
+        rw = DequantizeLinear(w, sw, zw)
+        sums = Conv(rx, rw)
+        ry = Add(sums, b)
+    """
+    constants = {
+        "w": rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8),
+        "sw": np.float32(0.004),
+        "zw": np.int8(0),
+        "b": rng.uniform(-4, 4, shape).astype(np.float32),
+    }
+    batch = 4 if shape == (4, 1, 1, 1) else 1
+    return qdq_model(body, {"x": (1, 3, 6, 6)}, {"y": (batch, 4, 4, 4)}, constants)
 
 
 def test_lines_in_a_row_keep_their_channels_last() -> None:

@@ -49,10 +49,13 @@ def _model(kind: str, y_kind: str = "INT8", as_node: bool = False) -> onnx.Model
         helper.make_node("QuantizeLinear", ["c", "y_scale", "y_zero"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "y_scale", "y_zero"], ["y"]),
     ]
+    initializers.append(weight)
     if as_node:
-        nodes.insert(0, helper.make_node("Constant", [], ["w"], value=weight))
-    else:
-        initializers.append(weight)
+        for tensor in initializers:
+            node = helper.make_node("Constant", [], [tensor.name], value=tensor)
+            node.attribute[0].t.name = "its own"
+            nodes.insert(0, node)
+        initializers = []
     graph = helper.make_graph(
         nodes,
         "net",
@@ -100,9 +103,10 @@ def test_weights_keep_their_few_levels(kind: str, middle: int) -> None:
     assert detect(weight).levels == high - low + 1
 
 
+@pytest.mark.parametrize("as_node", [False, True])
 @pytest.mark.parametrize("kind", ["INT2", "UINT2", "INT4", "UINT4"])
-def test_output_is_clipped_to_its_range(kind: str) -> None:
-    given = attributes(_conv(_model("INT4", kind)))
+def test_output_is_clipped_to_its_range(kind: str, as_node: bool) -> None:
+    given = attributes(_conv(_model("INT4", kind, as_node)))
     assert ((given.y_min, given.y_max), given.y_dtype) == (RANGES[kind], "int8")
 
 
@@ -124,7 +128,7 @@ def test_input_of_four_bits_is_refused() -> None:
 def test_scale_that_is_not_constant_is_refused() -> None:
     proto = _model("INT4", "INT4")
     proto.graph.node[3].input[1] = "xr"
-    with pytest.raises(ModelError, match=r"node 'q': its scale must be an initializer"):
+    with pytest.raises(ModelError, match=r"node 'q': its scale must be a constant"):
         from_onnx(proto)
 
 

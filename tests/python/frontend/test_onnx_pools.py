@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx_layers import check_against_runtime, qdq_model
+import pytest
+from onnx_layers import SCALE, ZERO_POINT, check_against_runtime, qdq_model
+
+import vq_cortexm
+from vq_cortexm.errors import ModelError
+from vq_cortexm.frontend import from_onnx
 
 
 def test_pools() -> None:
@@ -30,6 +35,15 @@ def test_pools() -> None:
     scales = {"y1": (0.13, 5), "y6": (0.02, 3)}
     model = qdq_model(body, {"x": (2, 5, 8, 7)}, outputs, scales=scales)
     check_against_runtime(model, within=1)
+
+
+def test_average_of_padding_alone_is_refused() -> None:
+    body = "ry = AveragePool <kernel_shape = [2, 2], strides = [2, 2], pads = [2, 2, 0, 0]> (rx)"
+    for scale in (SCALE, 0.07):
+        scales = {"y": (scale, ZERO_POINT)}
+        model = qdq_model(body, {"x": (1, 3, 4, 4)}, {"y": (1, 3, 3, 3)}, scales=scales)
+        with pytest.raises(ModelError, match="a window lies in the padding alone"):
+            vq_cortexm.build(from_onnx(model))
 
 
 def test_reductions() -> None:

@@ -18,6 +18,7 @@ import vq_cortexm
 from vq_cortexm.compat import constant_value, op_name
 from vq_cortexm.errors import ModelError
 from vq_cortexm.frontend import from_onnx, load
+from vq_cortexm.frontend.qonnx_graph import SourceGraph
 from vq_cortexm.frontend.qonnx_values import Quantizer
 from vq_cortexm.nary import detect
 from vq_cortexm.op.registry import attributes
@@ -483,3 +484,11 @@ def test_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(ModelError, match=r"cut\.onnx"):
             load(path)
+
+
+def test_part_of_a_shape_is_folded() -> None:
+    text = """<ir_version: 8, opset_import: ["": 18]>
+    net (float[2,3,4] x) => (int64[n] y) { y = Shape <start = -2, end = 2> (x) }"""
+    graph = SourceGraph(onnx.parser.parse_model(text))
+    assert graph.fold(graph.proto.graph.node[0])
+    np.testing.assert_array_equal(graph.constants["y"], [3])
