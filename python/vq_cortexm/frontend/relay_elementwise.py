@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from ..compat import constant, dtype_of, is_constant, shape_of
+from ..compat import Expr, constant, constant_value, dtype_of, is_constant, shape_of
 from ..errors import ModelError
 from ..op.add import AddAttrs
 from ..op.concat import ConcatAttrs
@@ -105,13 +105,25 @@ def _binary(converter: Converter, call: RelayCall) -> Value:
         "rounding": ROUNDING,
         "y_dtype": dtype,
     }
-    args = [a.expr, b.expr]
+    # transposes of the layout move over operands of one rank only
+    rank = max(len(shape_of(x.expr)) for x in (a, b))
+    args = [_with_rank(converter, x.expr, rank) for x in (a, b)]
     if call.op == "qnn.mul":
         # only the product of both counts
         ends["a_scale"] = float(np.float32(a_scale.scale) * np.float32(b_scale.scale))
         return Layer("vq.mul", args, MulAttrs(**{**ends, "b_scale": 1.0}), y)
     negated = "b" if call.op == "qnn.subtract" else ""
     return Layer("vq.add", args, AddAttrs(**ends, separate=True, negated=negated), y)
+
+
+def _with_rank(converter: Converter, x: Expr, rank: int) -> Expr:
+    """The tensor with axes of length one in front, as broadcasting adds them."""
+    shape = (*[1] * (rank - len(shape_of(x))), *shape_of(x))
+    if shape == shape_of(x):
+        return x
+    if is_constant(x):
+        return constant(constant_value(x).reshape(shape))
+    return converter.emit(relax.op.reshape(x, shape))
 
 
 def _concatenate(converter: Converter, call: RelayCall) -> Value:

@@ -121,7 +121,7 @@ class _Rebuilder:
 
     def _move_forward(self, name: str, args: list[Expr], attrs: Any, hint: str) -> Expr | None:
         """op(transpose(a), …) → transpose(op(a, …)); None where an input is neither transposed, nor
-        a constant, nor the same bytes in either order. Each is of the result's rank."""
+        a constant, nor the same bytes in either order, or is of another rank."""
         transposed = [self._source(arg, "vq.transpose") for arg in args]
         first = next((call for call in transposed if call is not None), None)
         if first is None:
@@ -129,6 +129,9 @@ class _Rebuilder:
         axes = attributes(first).axes
         inverse = tuple(int(a) for a in np.argsort(axes))
         operands = args[:1] if name == "vq.lookup" else args
+        if any(len(shape_of(arg)) != len(axes) for arg in operands):
+            # broadcasting lines up last axes, which the transpose moves
+            return None
         if not all(
             call is not None or is_constant(arg) or _keeps_order(shape_of(arg), inverse)
             for call, arg in zip(transposed, operands, strict=False)

@@ -210,12 +210,18 @@ def _extremum(folder: Folder, call: Expr, context: LayerContext) -> Expr:
     return found
 
 
-def _flat(folder: Folder, call: Expr) -> list[Expr]:
-    """The operands of an operator and of those of its kind that it is made of."""
+def _flat(folder: Folder, call: Expr, seen: set[Expr] | None = None) -> list[Expr]:
+    """The operands of an operator and of those of its kind that it is made of; each of these counts
+    once, since an extremum with itself changes nothing."""
+    seen = set() if seen is None else seen
     operands = []
     for arg in call.args:
         inner = folder.resolve(arg)
-        operands += _flat(folder, inner) if op_name(inner) == op_name(call) else [arg]
+        if op_name(inner) != op_name(call):
+            operands.append(arg)
+        elif inner not in seen:
+            seen.add(inner)
+            operands += _flat(folder, inner, seen)
     return operands
 
 

@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from ..errors import UsageError
@@ -162,11 +163,30 @@ def _to_json(record: Record) -> dict[str, Any]:
     return {"task": record.task, "compiler": record.compiler, "schedule": schedule, **said, **own}
 
 
-def _read(line: dict[str, Any], database: Database) -> None:
+def _read(line: Any, database: Database) -> None:
+    """Keeps what a line says. ValueError, KeyError or TypeError: it is none of these."""
+    _check(line, dict)
+    task = _check(line.pop("task"), str)
     if "layer" in line:
-        database.layers[line["task"]] = line["layer"]
+        database.layers[task] = _check(line["layer"], dict)
         return
-    task, compiler, schedule = (line.pop(key) for key in ("task", "compiler", "schedule"))
-    is_own = line.pop("own", False)
-    outcome = Failure(line["failure"]) if "failure" in line else Cost(**line)
+    compiler, schedule = _check(line.pop("compiler"), str), _check(line.pop("schedule"), dict)
+    for value in schedule.values():
+        _check(value, int, str)
+    is_own = _check(line.pop("own", False), bool)
+    if "failure" in line:
+        outcome: Outcome = Failure(_check(line["failure"], str))
+    else:
+        outcome = Cost(**line)
+        for figure in (outcome.cycles, outcome.instructions):
+            _check(figure, int, NoneType)
+        for figure in (outcome.flash_bytes, outcome.ram_bytes):
+            _check(figure, int)
     database._keep(database.layers[task], Record(task, compiler, schedule, outcome, is_own))
+
+
+def _check(value: Any, *types: type) -> Any:
+    """The value, if it is of one of these types."""
+    if not isinstance(value, types):
+        raise TypeError(f"{value!r} is none of {types}")
+    return value

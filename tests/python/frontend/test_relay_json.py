@@ -215,6 +215,40 @@ def test_binary_operators(op: str, seed: int) -> None:
     assert float(described["outputs"][0]["scale"]) == sy[0]
 
 
+@pytest.mark.parametrize("op", ["qnn.add", "qnn.subtract", "qnn.mul"])
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1, 1), (6, 1), (6,), (1, 4, 6, 6)])
+@pytest.mark.parametrize("computed", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_operand_of_fewer_axes_beside_a_convolution_of_channels_first(
+    op: str, shape: tuple[int, ...], computed: bool, first: bool
+) -> None:
+    x, weight, other = drawn(30, (1, 3, 6, 6)), drawn(31, (4, 1, 1, 3)), drawn(32, shape)
+    net = RelayBuilder()
+    inputs = [x, other] if computed else [x]
+    y = net.conv2d(
+        net.var("data", x.shape), weight, (3, 0), data_layout="NCHW", kernel_layout="OHWI"
+    )
+    y = net.requantize(y, (2e-3, 0), MID, axis=1)
+    z = net.var("other", shape) if computed else net.constant(other)
+    sums = convolved(x.transpose(0, 2, 3, 1), weight, 3).transpose(0, 3, 1, 2)
+    a, b = saturated(requantized(sums, (2e-3, 0), MID)), other
+    scales = [MID, IN]
+    if first:
+        y, z, a, b = z, y, b, a
+        scales.reverse()
+    y = net.call(op, [y, z, *net.scales(*scales, OUT)])
+    if op == "qnn.mul":
+        product = float(np.float32(MID[0]) * np.float32(IN[0]))
+        centred = (a.astype(np.int64) - scales[0][1]) * (b.astype(np.int64) - scales[1][1])
+        wanted = requantized(centred, (product, 0), OUT)
+    else:
+        sign = -1 if op == "qnn.subtract" else 1
+        wanted = requantized(a, scales[0], OUT)
+        wanted = wanted + sign * (requantized(b, scales[1], OUT) - OUT[1])
+    check(net, y, inputs, saturated(wanted))
+    vq_cortexm.build(from_relay_json(net.build(y)), "vq-cortexm/cortex-m4", name="net")
+
+
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_integer_mean_is_cut_towards_zero(layout: str) -> None:
     x = drawn(13, (1, 5, 7, 6))

@@ -158,6 +158,16 @@ def _sum_with_untransposed(net: _Net, x: Any) -> Any:
     return net.add(net.transpose(x, (0, 2, 1, 3)), x)
 
 
+def _sum_with_fewer_axes(net: _Net, x: Any) -> Any:
+    """Constants that broadcast, of which one makes another of the sum's rank than its tensor's."""
+    first = net.transpose(x, (0, 2, 1, 3))
+    second = net.add(first, constant(np.array([9, -7, 5], np.int8).reshape(3, 1)))
+    third = net.transpose(net.reshape(x, 3, 3, 5), (1, 0, 2))
+    return net.add(
+        second, net.add(third, constant(np.arange(15, dtype=np.int8).reshape(1, 3, 1, 5)))
+    )
+
+
 def _pad_and_concat(net: _Net, x: Any) -> Any:
     """Along NCHW's channels and rows: NHWC's last axis and axis 1."""
     first = net.pool(x)
@@ -183,6 +193,10 @@ SHAPES = {
         ["transpose", "max_pool2d", *["requantize"] * 3, "add", "transpose"],
     ),
     "sum with an untransposed": (_sum_with_untransposed, ["transpose", "add"]),
+    "sum with fewer axes": (
+        _sum_with_fewer_axes,
+        ["transpose", "add", "reshape", "transpose", "add", "add"],
+    ),
     "flatten into dense": (
         _flatten_into_dense,
         ["transpose", "max_pool2d", "reshape", "dense"],

@@ -157,6 +157,20 @@ def test_the_largest_of_three() -> None:
     assert check(data, 0) == ["vq.extremum", "vq.extremum"]
 
 
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+def test_a_shared_extremum_counts_once(operator: str) -> None:
+    """Else ten of them, each of the one before with itself, would have 2048 operands."""
+    doubled = [node(operator, f"u{i} u{i}", f"u{i + 1}") for i in range(10)]
+    nodes = [node(operator, "a b", "u0"), *doubled, node(operator, "c u10")]
+    data = model(nodes, (0.05, 3), inputs=("a", "b", "c"))
+    assert check(data, 0) == ["vq.extremum", "vq.extremum"]
+
+
+def test_the_largest_of_a_tensor_and_itself_is_still_clamped() -> None:
+    nodes = [node("Max", "a a", "t"), node("Max", "t b", "u"), node("Relu", "u")]
+    check(model(nodes, (0.05, 3), inputs=("a", "b")), 0)
+
+
 @pytest.mark.parametrize("slope", [PER_CHANNEL, np.float32(0.2)])
 def test_prelu(slope: Any) -> None:
     found = check(model([node("PRelu", "x c")], c=np.asarray(slope)))

@@ -96,6 +96,34 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
         load_database(path)
 
 
+COST = '"cycles": 7, "instructions": 7, "flash_bytes": 10, "ram_bytes": 20'
+DAMAGED = [
+    '"abc"',
+    '"layer"',
+    "[]",
+    "5",
+    "null",
+    '{"task": "t", "layer": 5}',
+    '{"task": 5, "layer": {}}',
+    f'{{"task": "t", "compiler": "c", "schedule": [], {COST}}}',
+    f'{{"task": "t", "compiler": "c", "schedule": {{"unroll": null}}, {COST}}}',
+    f'{{"task": "t", "compiler": "c", "schedule": {{}}, "own": "no", {COST}}}',
+    f'{{"task": "t", "compiler": 5, "schedule": {{}}, {COST}}}',
+    f'{{"task": "t", "compiler": "c", "schedule": {{}}, {COST.replace("10", "null")}}}',
+    f'{{"task": "t", "compiler": "c", "schedule": {{}}, {COST.replace(": 7", ": []", 1)}}}',
+    '{"task": "t", "compiler": "c", "schedule": {}, "failure": 5}',
+]
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_a_line_that_is_no_record_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "db.jsonl"
+    Database(path).add(LAYER, record(7, {"unroll": 4}))
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(UsageError, match="line 3: not a record of tuning"):
+        load_database(path)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load_database(tmp_path / "none.jsonl")
