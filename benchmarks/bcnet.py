@@ -199,7 +199,7 @@ def setting(trained: Sequence[Trained], goal: Callable[[Trained], Goal]) -> Sett
         point = operate(each.bcnet.test, chosen.thresholds, each.bcnet.costs.cycles)
         points.append(point)
         right.append(each.bcnet.test.right(point.thresholds).astype(float))
-        differences.append(right[-1] - each.coopnet.test.accurate_right)
+        differences.append(right[-1] - each.coopnet.test.accurate_alone_right)
     cycles = np.mean([point.mean_cycles for point in points])
     alone = np.mean([each.plain.cycles.accurate for each in trained])
     return Setting(tuple(points), bootstrap(right), bootstrap(differences), float(alone / cycles))
@@ -220,13 +220,14 @@ def describe(name: str, trained: Sequence[Trained]) -> dict[str, Any]:
     """What the document says of a benchmark."""
     plain = np.mean([each.plain.cycles.accurate for each in trained])
     equal = setting(
-        trained, lambda each: Goal(accuracy=float(each.coopnet.calibration.accurate_right.mean()))
+        trained,
+        lambda each: Goal(accuracy=float(each.coopnet.calibration.accurate_alone_right.mean())),
     )
     best = setting(trained, lambda each: Goal(mean_cycles=each.bcnet.costs.cycles.accurate))
     bc, coop = (
         mean_curve([getattr(each, kind) for each in trained]) for kind in ("bcnet", "coopnet")
     )
-    alone = float(np.mean([each.coopnet.test.accurate_right.mean() for each in trained]))
+    alone = float(np.mean([each.coopnet.test.accurate_alone_right.mean() for each in trained]))
     highest = max(coop[1])
     compared = {}
     for key, wanted in (("8 bits", alone), ("best CoopNet", highest)):
@@ -248,8 +249,8 @@ def describe(name: str, trained: Sequence[Trained]) -> dict[str, Any]:
         "seeds": len(trained),
         "samples": len(first.bcnet.test.labels),
         "calibration_samples": len(first.bcnet.calibration.labels),
-        "fast": _alone([each.bcnet.test.fast_right for each in trained], first.fast),
-        "plain": _alone([each.coopnet.test.accurate_right for each in trained], first.plain),
+        "fast": _alone([each.bcnet.test.fast_alone_right for each in trained], first.fast),
+        "plain": _alone([each.coopnet.test.accurate_alone_right for each in trained], first.plain),
         "both": asdict(first.bcnet.costs),
         "equal": asdict(equal),
         "best": asdict(best),
@@ -301,7 +302,7 @@ def plot(name: str, trained: Sequence[Trained]) -> bytes:
             xs, ys = mean_curve([getattr(each, kind) for each in trained])
             points = [Point((), y, s, x) for x, y, s in zip(xs, ys, SHARES, strict=True)]
             curve(axes, title, points)
-        plain = np.mean([each.coopnet.test.accurate_right.mean() for each in trained])
+        plain = np.mean([each.coopnet.test.accurate_alone_right.mean() for each in trained])
         x = trained[0].plain.cycles.accurate / 1e6
         axes.plot([x], [100 * plain], "s", color="#4b4b4b", label="8 bits alone", markersize=5)
         label(axes, TITLES[name])

@@ -16,6 +16,7 @@ from ..build import build_folded
 from ..compat import IRModule, dtype_of, shape_of
 from ..errors import UsageError
 from ..files import read_arrays
+from ..op import requantize
 from ..op.bc_net import PATHS, BcNetAttrs, combine
 from ..op.escalate import confidence
 from ..op.rounding import Int64Array
@@ -41,13 +42,25 @@ class Answers:
 
     @cached_property
     def fast_class(self) -> Int64Array:
-        """What the fast net answers, (N,)."""
+        """What the fast net answers by its own logits, (N,): the class whose threshold counts."""
         return np.asarray(self.fast.argmax(axis=1), np.int64)
 
     @cached_property
-    def fast_right(self) -> BoolArray:
-        """Whether it is right, (N,)."""
+    def fast_alone_right(self) -> BoolArray:
+        """Whether the fast net by itself is right, (N,)."""
         return np.asarray(self.fast_class == self.labels)
+
+    @cached_property
+    def accurate_alone_right(self) -> BoolArray:
+        """Whether the accurate net by itself is right, (N,)."""
+        return np.asarray(self.accurate.argmax(axis=1) == self.labels)
+
+    @cached_property
+    def fast_right(self) -> BoolArray:
+        """Whether the answer of the fast path is right, (N,); in the output's steps, where they are
+        coarser, the largest logits may be equal, and the first of them is the answer."""
+        answered = requantize.reference(self.fast, self.attrs.alone)
+        return np.asarray(answered.argmax(axis=1) == self.labels)
 
     @cached_property
     def accurate_right(self) -> BoolArray:
@@ -104,6 +117,12 @@ def read_labelled(path: Path, module: IRModule) -> tuple[NDArray[Any], NDArray[A
         raise UsageError(f"{path}: no array `y` of one class number for each sample")
     if x.dtype.kind == "f":
         (params,) = main.attrs["vq.quantization"]["inputs"]
+        if "scale" not in params:
+            raise UsageError(
+                f"{path}: x is {x.dtype}; the model's input has no scale: {dtype} works"
+            )
+        if not np.isfinite(x).all():
+            raise UsageError(f"{path}: x holds numbers that are not finite")
         info = np.iinfo(dtype)
         steps = np.rint(x / float(params["scale"])) + int(params["zero_point"])
         x = np.clip(steps, info.min, info.max).astype(dtype)

@@ -88,6 +88,7 @@ def evaluate(
     elsewhere: RunJob | None = None,
 ) -> Evaluation:
     """A composed module at its own thresholds on labelled samples x (N, ...), by its compiled code.
+    A net alone answers with its own logits.
 
     `plain` is an 8-bit net that was trained alone: it is the reference then, and composed with the
     fast net without any combination it is CoopNet's scheme, at the threshold at which most nearly
@@ -101,9 +102,9 @@ def evaluate(
     cost = partial(costs, board=board, elsewhere=elsewhere)
     both = cost(module)
     share = float(answers.escalated(answers.attrs.thresholds).mean())
-    accurate = answers.accurate.argmax(axis=1) == labels
+    accurate = answers.accurate_alone_right
     models = [
-        _Model("fast net alone", answers.fast_right, 0.0, cost(fast)),
+        _Model("fast net alone", answers.fast_alone_right, 0.0, cost(fast)),
         _Model("accurate net alone", accurate, 1.0, cost(second)),
     ]
     coop_points: list[Point] = []
@@ -111,7 +112,7 @@ def evaluate(
         coop_answers, coop_costs = collect(coop, x, labels), cost(coop)
         coop_points = sweep(coop_answers, coop_costs.cycles)
         nearest = min(coop_points, key=lambda point: abs(point.escalated - share))
-        alone, right = coop_answers.accurate_right, coop_answers.right(nearest.thresholds)
+        alone, right = coop_answers.accurate_alone_right, coop_answers.right(nearest.thresholds)
         models += [
             _Model("plain net alone", alone, 1.0, cost(single(coop, "accurate"))),
             _Model("CoopNet", right, nearest.escalated, coop_costs),

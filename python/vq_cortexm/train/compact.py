@@ -171,6 +171,8 @@ class _Compactor:
 
     def _replace(self, weight: Any) -> None:
         self.graph.initializer.remove(weight)
+        # a second quantizer, of a layer that is called twice, reads the tensor that is made now
+        del self.constants[weight.name]
 
     def _constant(self, name: str, value: NDArray[Any]) -> str:
         self.graph.initializer.append(numpy_helper.from_array(value, name))

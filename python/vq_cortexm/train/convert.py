@@ -10,6 +10,7 @@ stay as they are, and what a sign reads is not stored.
 from __future__ import annotations
 
 import copy
+import math
 import operator
 from typing import Any
 
@@ -63,7 +64,8 @@ def quantize_model(
     stored = [node for node in kinds if _must_be_quantized(node, kinds)]
     seen = _Values(traced)
     x = x.to(next(model.parameters()).device)
-    seen.run(x)
+    # a copy: the model may overwrite its input
+    seen.run(x.clone())
     for node, kind in kinds.items():
         if kind == "layer":
             name, layer = node.target, traced.get_submodule(node.target)
@@ -71,7 +73,7 @@ def quantize_model(
         elif kind == "relu":
             relu = qnn.QuantReLU(act_quant=activation_quantizer(seen.values[node]))
             behind = _put_behind(traced, node, relu)
-            behind.args = node.args[:1]
+            behind.args = tuple(node.all_input_nodes)
             traced.graph.erase_node(node)
         elif node.target is operator.iadd:
             # training needs what it would overwrite
@@ -86,24 +88,59 @@ def quantize_model(
 
 
 class _Values(fx.Interpreter):  # type: ignore[misc]
-    """Keeps some of the values of every node's result."""
+    """Keeps some of the values of every node's result.
+
+    Raises ModelError for a node that reads what an operator overwrote in place (a ReLU, `+=`): the
+    converted model overwrites nothing, and would compute something else there.
+    """
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
+        # which would make errors many lines
+        self.extra_traceback = False
         self.values: dict[fx.Node, Tensor] = {}
+        self.versions: dict[fx.Node, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         """As the base does, and keeps."""
+        for read in n.all_input_nodes:
+            # PyTorch counts what overwrites a tensor, or a view of it
+            if read in self.versions and self.env[read]._version != self.versions[read]:
+                raise ModelError(
+                    f"{n.name}: reads {read.name} behind an operator that overwrites it in place; "
+                    "that operator's result works"
+                )
         with torch.no_grad():
             result = super().run_node(n)
         if isinstance(result, Tensor):
+            self.versions[n] = result._version
             flat = result.flatten()
-            self.values[n] = flat[:: max(1, flat.numel() // _SAMPLED)].clone()
+            self.values[n] = flat[:: _stride(flat.numel())].clone()
         return result
+
+
+def _stride(size: int) -> int:
+    """From one looked at number to the next: coprime to the size, so that a map of such a width is
+    not looked at in some columns only."""
+    stride = max(1, size // _SAMPLED)
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride
+
+
+class _Proxy(fx.Proxy):  # type: ignore[misc]
+    """`+=` overwrites; torch.fx takes it for an addition, behind which what was there is left."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
 
 class _Tracer(fx.Tracer):  # type: ignore[misc]
     """Does not look into the modules of `_KINDS`."""
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for the node's result while the model is traced."""
+        return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """As the base has it, and for the binary layers."""
@@ -114,6 +151,10 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
 def _traced(model: nn.Module) -> fx.GraphModule:
     try:
         root = copy.deepcopy(model).eval()
+        for module in root.modules():
+            if isinstance(module, nn.Dropout | nn.Dropout2d):
+                # training needs what it would overwrite
+                module.inplace = False
         return fx.GraphModule(root, _Tracer().trace(root))
     except Exception as error:  # torch.fx raises many types on what depends on values
         raise ModelError(f"the model cannot be traced: {first_line(error)}") from error

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..files import write_atomically
+from .quantizers import Levels
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """A batch and a source of chance to another batch of the same shape."""
@@ -77,23 +78,26 @@ def fit(
     The loss is `objective`, by default the labels' cross entropy and the distance to the teacher.
     The same seed, data and model give the same result on one machine. After every epoch all that
     is needed to go on is written to `checkpoint`; if that file is there, training goes on from it.
+    Raises UsageError for one of another schedule, model or number of samples.
     """
     device = next(model.parameters()).device
     loss_of = objective or classification(schedule, teacher)
-    steps = -(-len(data.x) // schedule.batch)
+    steps = len(_batches(torch.arange(len(data.x)), schedule.batch))
     optimizer = torch.optim.AdamW(_groups(model, schedule), lr=schedule.learning_rate)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, schedule.learning_rate, total_steps=schedule.epochs * steps
     )
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "cycle": cycle}
-    first = _resume(checkpoint, parts, schedule)
+    described = _describe(model, data, schedule)
+    first = _resume(checkpoint, parts, described)
     with _progress() as progress, torch.random.fork_rng():
         task = progress.add_task(title, total=schedule.epochs * steps, completed=first * steps)
         for epoch in range(first, schedule.epochs):
             chance = torch.Generator().manual_seed(schedule.seed * 10_000 + epoch)
             torch.manual_seed(schedule.seed * 10_000 + epoch)
             model.train()
-            for batch in torch.randperm(len(data.x), generator=chance).split(schedule.batch):
+            order = torch.randperm(len(data.x), generator=chance)
+            for batch in _batches(order, schedule.batch):
                 x, y = data.x[batch], data.y[batch].to(device)
                 x = _ready(augment(x, chance) if augment else x, device)
                 optimizer.zero_grad()
@@ -103,7 +107,7 @@ def fit(
                 optimizer.step()
                 cycle.step()
                 progress.update(task, advance=1, description=f"{title}, loss {loss.item():.3f}")
-            _keep(checkpoint, parts, schedule, epoch + 1)
+            _keep(checkpoint, parts, described, epoch + 1)
     model.eval()
 
 
@@ -153,35 +157,60 @@ def _groups(model: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
     ]
 
 
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """An epoch's samples, in this order. A last single one goes with the batch before it: of one
+    sample a batch norm behind a dense layer knows no variance."""
+    batches = list(order.split(size))
+    if len(order) > size and len(order) % size == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
 def _ready(x: Tensor, device: torch.device) -> Tensor:
     """Convolutions on the CPU are fastest with the channels innermost."""
     x = x.to(device)
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
-def _resume(checkpoint: str | Path | None, parts: dict[str, Any], schedule: Schedule) -> int:
+def _describe(model: nn.Module, data: Samples, schedule: Schedule) -> dict[str, Any]:
+    """What makes a training another one, beside the shapes of what is trained: of a quantized model
+    also levels and constants, such as the scale of its input, which no state holds."""
+    state = model.state_dict()
+    quantizers = {name: part for name, part in model.named_modules() if isinstance(part, Levels)}
+    return {
+        "schedule": asdict(schedule),
+        "samples": len(data.x),
+        "levels": {name: [q.lowest, q.highest] for name, q in quantizers.items()},
+        "constants": {n: v.tolist() for n, v in model.named_buffers() if n not in state},
+    }
+
+
+def _resume(checkpoint: str | Path | None, parts: dict[str, Any], described: dict[str, Any]) -> int:
     """The epoch to go on with."""
     if checkpoint is None or not Path(checkpoint).is_file():
         return 0
     try:
-        kept = torch.load(checkpoint, weights_only=True)
-        is_same = kept["schedule"] == asdict(schedule)
+        kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        epoch = int(kept["epoch"])
     except Exception as error:  # torch raises many types on files that are none of its own
         raise UsageError(f"{checkpoint}: no checkpoint; delete it to begin anew") from error
     shapes = {name: value.shape for name, value in parts["model"].state_dict().items()}
+    is_same = all(kept.get(name) == value for name, value in described.items())
     if not is_same or shapes != {name: value.shape for name, value in kept["model"].items()}:
-        raise UsageError(f"{checkpoint}: of another schedule or model; delete it to begin anew")
+        raise UsageError(
+            f"{checkpoint}: of another schedule, model or data; delete it to begin anew"
+        )
     with torch.no_grad():
         # in place: Brevitas' way of loading makes new parameters, of which the optimizer knows not
         for name, value in parts["model"].state_dict().items():
             value.copy_(kept["model"][name])
     for name in "optimizer", "cycle":
         parts[name].load_state_dict(kept[name])
-    return int(kept["epoch"])
+    return epoch
 
 
 def _keep(
-    checkpoint: str | Path | None, parts: dict[str, Any], schedule: Schedule, epoch: int
+    checkpoint: str | Path | None, parts: dict[str, Any], described: dict[str, Any], epoch: int
 ) -> None:
     if checkpoint is None:
         return
@@ -189,7 +218,7 @@ def _keep(
     path.parent.mkdir(parents=True, exist_ok=True)
     states = {name: part.state_dict() for name, part in parts.items()}
     content = io.BytesIO()
-    torch.save({**states, "schedule": asdict(schedule), "epoch": epoch}, content)
+    torch.save({**states, **described, "epoch": epoch}, content)
     write_atomically(path, content.getvalue())
 
 

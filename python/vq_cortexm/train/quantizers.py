@@ -48,7 +48,7 @@ class _FakeQuantize(torch.autograd.Function):  # type: ignore[misc]
         return to_x, to_step, None, None
 
 
-class _Levels(nn.Module):  # type: ignore[misc]
+class Levels(nn.Module):  # type: ignore[misc]
     """In place of Brevitas' IntQuant, whose levels are all that the bits hold."""
 
     def __init__(self, lowest: int, highest: int) -> None:
@@ -74,7 +74,7 @@ def weight_quantizer(weight: Tensor, levels: int) -> Any:
     return Int8WeightPerChannelFloat.let(
         bit_width=bits,
         narrow_range=is_narrow,
-        int_quant=_Levels,
+        int_quant=Levels,
         lowest=int(table[0]),
         highest=int(table[-1]),
         scaling_impl_type=ScalingImplType.PARAMETER,
@@ -91,7 +91,7 @@ def activation_quantizer(values: Tensor, scale: float | None = None) -> Any:
     signed = bool((values < 0).any())
     base = Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat
     lowest, highest = (-128, 127) if signed else (0, 255)
-    bounded = base.let(int_quant=_Levels, lowest=lowest, highest=highest)
+    bounded = base.let(int_quant=Levels, lowest=lowest, highest=highest)
     if scale is not None:
         return bounded.let(
             scaling_impl_type=ScalingImplType.CONST, scaling_init=scale * max(-lowest, highest)

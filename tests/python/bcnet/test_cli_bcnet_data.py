@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from command_line import Run, fail, json_of, one_convolution, succeed
 from farm_servers import KEY, server_here, tracker_here
-from two_nets import BOTH, CLASSES, accurate, fast, samples
+from two_nets import BOTH, CLASSES, accurate, classifier, fast, samples
 
 from vq_cortexm.bcnet import Policy, compose
-from vq_cortexm.bcnet.answers import collect
+from vq_cortexm.bcnet.answers import collect, read_labelled
 from vq_cortexm.bcnet.evaluate import evaluate
 from vq_cortexm.build import build_folded
-from vq_cortexm.errors import ModelError
+from vq_cortexm.errors import ModelError, UsageError
 from vq_cortexm.json_objects import Calibrated
 from vq_cortexm.micro.job import Job, run_job
 from vq_cortexm.micro.runner import DeviceRun
+from vq_cortexm.op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE
 from vq_cortexm.reference import run_reference
 from vq_cortexm.report.conform import conform
 from vq_cortexm.report.folder import read_build
@@ -27,6 +28,7 @@ from vq_cortexm.transform.composed import with_thresholds
 from vq_cortexm.tune.session import compiler_id
 
 COUNT = 60
+BOARD = board_by_name("mps2-an386")
 
 
 def labelled(folder: Path) -> Path:
@@ -100,11 +102,42 @@ def test_sweep_on_the_board_decides_as_the_host_does() -> None:
         assert run.paths == tuple("accurate" if e else "fast" for e in escalated)
 
 
+def test_answers_are_the_ones_of_the_device_where_its_steps_are_coarse() -> None:
+    """There logits become equal, of which the first is the answer, on both paths."""
+    coarse = Policy(**BOTH, output=(1.5, 0))
+    module = with_thresholds(compose(fast(), accurate(), coarse), (12,))
+    drawn = samples(COUNT)
+    x = np.concatenate([sample[0] for sample in drawn])
+    labels = collect(module, x, np.zeros(COUNT, np.int64)).fast_class
+    answers = collect(module, x, labels)
+    compiled = build_folded(module, name="both")
+    for threshold in (NEVER_ESCALATE, 12, ALWAYS_ESCALATE):
+        run = compiled.run(drawn, "host", thresholds=[threshold], check=True)
+        given = np.array([outputs[0].argmax() for outputs in run.outputs])
+        assert np.array_equal(given == labels, answers.right([threshold]))
+    assert not answers.fast_right.all()
+    rows = {row.name: row for row in evaluate(module, x, labels, BOARD).rows}
+    assert rows["fast net alone"].accuracy.mean == 1
+
+
+def test_plain_net_alone_is_not_in_the_steps_of_coopnet() -> None:
+    x = np.concatenate([sample[0] for sample in samples(COUNT)])
+    light = classifier(4, 1, {"scale": 2.0, "zero_point": 0})
+    module = compose(light, accurate(), Policy(**BOTH))
+    labels = collect(module, x, np.zeros(COUNT, np.int64)).accurate.argmax(axis=1)
+    found = evaluate(module, x, labels, BOARD, accurate())
+    rows = {row.name: row for row in found.rows}
+    assert rows["plain net alone"].accuracy.mean == 1
+    # always asked, with coarser logits
+    assert found.coopnet_points[-1].accuracy < 1
+    assert rows["CoopNet"].difference.mean == rows["CoopNet"].accuracy.mean - 1
+
+
 def test_coopnet_takes_the_plain_net_alone() -> None:
     x = np.concatenate([sample[0] for sample in samples(COUNT)])
     labels = np.arange(COUNT) % CLASSES
     module = with_thresholds(compose(fast(), accurate(), Policy(**BOTH)), (12,))
-    found = evaluate(module, x, labels, board_by_name("mps2-an386"), accurate())
+    found = evaluate(module, x, labels, BOARD, accurate())
     rows = {row.name: row for row in found.rows}
     assert list(rows) == [
         *("fast net alone", "accurate net alone", "plain net alone", "CoopNet", "BC-Net"),
@@ -121,7 +154,7 @@ def test_a_plain_net_that_does_not_fit_is_refused_as_such() -> None:
     x, labels = np.zeros((4, 6, 6, 3), np.int8), np.zeros(4, np.int64)
     other = accurate(classes=CLASSES + 1)
     with pytest.raises(ModelError, match=r"^the plain net, in the accurate one's place: the nets "):
-        evaluate(module, x, labels, board_by_name("mps2-an386"), other)
+        evaluate(module, x, labels, BOARD, other)
 
 
 def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
@@ -146,13 +179,33 @@ def test_bad_data_and_goals(folder: Path, tmp_path: Path, here: Run) -> None:
     )
 
 
+def test_real_numbers_need_a_scale_and_are_finite(tmp_path: Path) -> None:
+    data, y = tmp_path / "data.npz", np.zeros(3, np.int64)
+    real = np.zeros((3, 6, 6, 3), np.float32)
+    real[1] = 0.04
+    np.savez(data, x=real, y=y)
+    module = compose(fast(), accurate())
+    x, _ = read_labelled(data, module)
+    assert (x[0] == -3).all() and (x[1] == -1).all()
+    without = compose(*(classifier(4, seed, x={}) for seed in (1, 2)))
+    with pytest.raises(UsageError, match="x is float32; the model's input has no scale: int8 wor"):
+        read_labelled(data, without)
+    np.savez(data, x=x, y=y)
+    assert np.array_equal(read_labelled(data, without)[0], x)
+    for number in (np.nan, np.inf):
+        real[2, 0, 0, 0] = number
+        np.savez(data, x=real, y=y)
+        with pytest.raises(UsageError, match=r"data.npz: x holds numbers that are not finite$"):
+            read_labelled(data, module)
+
+
 def test_a_farm_measures_the_same(folder: Path, tmp_path: Path, here: Run) -> None:
     evaluate = ["bcnet", "eval", folder, "--data", labelled(tmp_path)]
     jobs = []
 
     def run(job: Job) -> DeviceRun:
         jobs.append(job)
-        return run_job(job, board_by_name("mps2-an386"))
+        return run_job(job, BOARD)
 
     with (
         tracker_here() as tracker,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vq_cortexm.bcnet.answers import Answers
 from vq_cortexm.bcnet.calibrate import Goal, calibrate
 from vq_cortexm.bcnet.statistics import bootstrap, crossing
-from vq_cortexm.bcnet.sweep import PathCycles, operate, sweep, sweep_by_class
+from vq_cortexm.bcnet.sweep import PathCycles, Point, operate, sweep, sweep_by_class
 from vq_cortexm.errors import BudgetError
 from vq_cortexm.op.bc_net import ALWAYS_ESCALATE, NEVER_ESCALATE, BcNetAttrs
 
@@ -79,6 +79,15 @@ def test_goals_out_of_reach_say_what_can_be_reached() -> None:
         calibrate(points, Goal(accuracy=1.0))
     with pytest.raises(BudgetError, match="the fast net alone takes 10"):
         calibrate(points, Goal(mean_cycles=9))
+
+
+def test_percent_that_are_hit_exactly_are_reached() -> None:
+    """90.3 / 100 is above 903 / 1000."""
+    for right in range(1, 1001):
+        points = [Point((0,), right / 1000, 0.0, 10.0)]
+        assert calibrate(points, Goal(accuracy=(right / 10) / 100)) is points[0]
+        with pytest.raises(BudgetError):
+            calibrate(points, Goal(accuracy=((right + 1) / 10) / 100))
 
 
 def test_interval_holds_the_truth_and_tightens_with_samples() -> None:

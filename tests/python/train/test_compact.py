@@ -23,9 +23,10 @@ def net(outputs: int, bits: int) -> Any:
     return graph.model(graph.quant(y, 1 / 4, 8))
 
 
-def weights(proto: onnx.ModelProto) -> Any:
-    (constant,) = Constants(SourceGraph(proto)).quantized.values()
-    return constant
+def weights(proto: onnx.ModelProto, count: int = 1) -> list[Any]:
+    found = list(Constants(SourceGraph(proto)).quantized.values())
+    assert len(found) == count
+    return found
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
@@ -36,7 +37,7 @@ def test_weights_are_the_same_after_it(bits: int, outputs: int) -> None:
     compacted.CopyFrom(proto)
     compact_weights(compacted)
     onnx.checker.check_model(compacted)
-    before, after = weights(proto), weights(compacted)
+    (before,), (after,) = weights(proto), weights(compacted)
     np.testing.assert_array_equal(after.steps, before.steps)
     np.testing.assert_array_equal(after.scale, before.scale)
     types = {tensor.data_type for tensor in compacted.graph.initializer}
@@ -44,6 +45,28 @@ def test_weights_are_the_same_after_it(bits: int, outputs: int) -> None:
     assert (stored in types) == (outputs * 45 >= 256)
     if outputs == 64:
         assert compacted.ByteSize() < proto.ByteSize() / 2
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_weights_that_two_layers_read_are_stored_once(bits: int) -> None:
+    graph = QonnxNet((1, 5, 6, 6), 3)
+    weight = graph.weight((13, 5, 3, 3), bits, powers=False)
+    x = graph.quant("x", 1 / 64, 8)
+    proto = graph.model(graph.quant(graph.node("Conv", [x, weight]), 1 / 4, 8))
+    (quantizer,) = (node for node in proto.graph.node if node.output[0] == weight)
+    again = onnx.NodeProto()
+    again.CopyFrom(quantizer)
+    again.output[0] = "again"
+    convolution = onnx.helper.make_node("Conv", [x, "again"], ["more"])
+    proto.graph.node.extend([again, convolution])
+    before = weights(proto, 2)
+    compact_weights(proto)
+    onnx.checker.check_model(proto)
+    for one, two in zip(before, weights(proto, 2), strict=True):
+        np.testing.assert_array_equal(one.steps, two.steps)
+        np.testing.assert_array_equal(one.scale, two.scale)
+    large = [tensor for tensor in proto.graph.initializer if np.prod(tensor.dims) > 64]
+    assert len(large) == 1 and large[0].data_type != onnx.TensorProto.FLOAT
 
 
 def test_operators_of_onnx_alone_make_the_bits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,13 @@ def test_checkpoint_of_another_schedule_or_model_is_refused(
 ) -> None:
     path = tmp_path / "net.pt"
     fit(_net(), digits[0], Schedule(epochs=1), checkpoint=path)
-    with pytest.raises(UsageError, match="another schedule or model; delete it"):
+    other = "another schedule, model or data; delete it to begin anew$"
+    with pytest.raises(UsageError, match=other):
         fit(_net(), digits[0], SCHEDULE, checkpoint=path)
-    with pytest.raises(UsageError, match="another schedule or model; delete it"):
+    more = Samples(*(torch.cat(pair) for pair in zip(*map(astuple, digits), strict=True)))
+    with pytest.raises(UsageError, match=other):
+        fit(_net(), more, Schedule(epochs=1), checkpoint=path)
+    with pytest.raises(UsageError, match=other):
         fit(
             nn.Sequential(nn.Flatten(), nn.Linear(64, 10)),
             digits[0],
@@ -88,6 +93,38 @@ def test_checkpoint_of_another_schedule_or_model_is_refused(
     path.write_bytes(b"no checkpoint")
     with pytest.raises(UsageError, match="no checkpoint; delete it"):
         fit(_net(), digits[0], SCHEDULE, checkpoint=path)
+
+
+def test_checkpoint_of_a_gpu_is_read_without_one(
+    digits: tuple[Samples, Samples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, data = tmp_path / "net.pt", Samples(digits[0].x[:64], digits[0].y[:64])
+    done, again = _net(), _net()
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.serialization.location_tag", lambda _: "cuda:0")
+        fit(done, data, SCHEDULE, checkpoint=path)
+    fit(again, data, SCHEDULE, checkpoint=path)
+    _assert_equal(done, again)
+
+
+def test_a_last_single_sample_goes_with_the_batch_before_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data = Samples(torch.randn(33, 6), torch.arange(33) % 3)
+    schedule, sizes = Schedule(epochs=2, batch=16), []
+
+    def seen(x: Tensor, _: torch.Generator) -> Tensor:
+        sizes.append(len(x))
+        return x
+
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    fit(net, data, schedule, augment=seen, checkpoint=tmp_path / "net.pt")
+    assert sizes == [16, 17] * 2
+    kept = torch.load(tmp_path / "net.pt", weights_only=True)
+    assert kept["cycle"]["total_steps"] == len(sizes)
+    sizes.clear()
+    fit(nn.Linear(6, 3), data, Schedule(epochs=1, batch=1), augment=seen)
+    fit(nn.Linear(6, 3), data, Schedule(epochs=1, batch=31), augment=seen)
+    assert sizes == [1] * 33 + [31, 2]
 
 
 def test_data_without_labels_for_all_are_refused() -> None:

@@ -111,6 +111,48 @@ def test_interrupted_training_goes_on_with_the_steps_it_learned(
         assert torch.equal(one, two)
 
 
+def test_checkpoint_of_other_levels_or_another_input_scale_is_refused(
+    net: nn.Module, digits: Digits, tmp_path: Path
+) -> None:
+    schedule, path = Schedule(epochs=1), tmp_path / "net.pt"
+    data = Samples(digits[0].x[:64], digits[0].y[:64])
+    first = train_quantized(net, data, schedule, levels=16, input_scale=SCALE, checkpoint=path)
+    same = train_quantized(net, data, schedule, levels=16, input_scale=SCALE, checkpoint=path)
+    for one, two in zip(*(n.state_dict().values() for n in (first, same)), strict=True):
+        assert torch.equal(one, two)
+    for levels, scale in ((3, SCALE), (15, SCALE), (16, SCALE / 2), (16, None)):
+        with pytest.raises(UsageError, match="another schedule, model or data; delete it"):
+            train_quantized(net, data, schedule, levels=levels, input_scale=scale, checkpoint=path)
+
+
+class Twice(nn.Module):
+    """Calls one of its layers twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body = nn.Conv2d(1, 8, 3, stride=2), nn.Conv2d(8, 8, 3, padding=1)
+        self.classifier = nn.Linear(72, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.body(torch.relu(self.stem(x))))
+        x = torch.relu(self.body(x))
+        return self.classifier(x.flatten(1))
+
+
+def test_a_layer_that_is_called_twice_is_compiled(digits: Digits, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data = Samples(digits[0].x[:64], digits[0].y[:64])
+    quantized = train_quantized(Twice(), data, Schedule(epochs=1), bits=4, input_scale=SCALE)
+    export_qonnx(quantized, data.x[:1], tmp_path / "net.onnx")
+    compiled = vq_cortexm.build(vq_cortexm.frontend.load(tmp_path / "net.onnx"))
+    samples = (data.x[:8] / SCALE).numpy().astype(np.int8)
+    result = compiled.run(list(samples[:, None]), board="host", check=True)
+    assert result.bit_exact
+    scale = compiled.metadata["outputs"][0]["scale"]
+    answers = np.stack([outputs[0][0] for outputs in result.outputs]) * scale
+    assert np.abs(answers - logits(quantized, data.x[:8]).numpy()).max() <= 3.5 * scale
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
