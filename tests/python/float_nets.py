@@ -57,12 +57,13 @@ class OnnxNet:
         bias = self.constant(self.rng.standard_normal(shape[0]).astype(np.float32))
         return self.node("Conv", x, self.weight(*shape), bias, **attributes)
 
-    def file(self, *outputs: str) -> bytes:
+    def file(self, *outputs: str, opset: int = 17) -> bytes:
         """The model's bytes."""
         ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *self.shape])]
         results = [helper.make_tensor_value_info(y, TensorProto.FLOAT, None) for y in outputs]
         graph = helper.make_graph(self.nodes, "net", ends, results, self.initializers)
-        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        ids = [helper.make_opsetid("", opset)]
+        proto = helper.make_model(graph, opset_imports=ids, ir_version=8)
         proto = onnx.shape_inference.infer_shapes(proto)
         onnx.checker.check_model(proto)
         return bytes(proto.SerializeToString())

@@ -16,6 +16,8 @@ from .product import Product
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")
+Layer = tuple[Any, Any]
+"""A product's node, and the node that adds its bias."""
 _LEAST_OPSET = 13
 """From it on DequantizeLinear takes one scale for each channel."""
 
@@ -23,14 +25,21 @@ _LEAST_OPSET = 13
 def replace_onnx_weights(data: bytes, products: Sequence[Product | None], name: str) -> bytes:
     """The file with the constants of `products`: one for each layer, in the order of the
     QuantizeLinear nodes that end them; None for one that stays. ModelError, naming the file, for
-    an opset without scales by channel."""
+    an opset without scales by channel or for layers that are not written as QDQ."""
     model = onnx.load_model_from_string(data)
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if opset < _LEAST_OPSET:
         raise ModelError(
             f"{name}: opset {opset} has no scales by channel; convert it to {_LEAST_OPSET} or newer"
         )
-    _Graph(model.graph).replace(products)
+    graph = _Graph(model.graph)
+    layers = graph.layers()
+    if len(layers) != len(products):
+        raise ModelError(
+            f"{name}: {len(layers)} of its {len(products)} layers are a Conv, Gemm or MatMul in "
+            "front of a QuantizeLinear (QDQ); export-int8 needs all of them to be"
+        )
+    graph.replace(layers, products)
     return bytes(model.SerializeToString())
 
 
@@ -43,11 +52,14 @@ class _Graph:
         self.producers = {output: node for node in self.nodes for output in node.output}
         self.names = {value for node in self.nodes for value in (*node.input, *node.output)}
 
-    def replace(self, products: Sequence[Product | None]) -> None:
-        """Gives the layers their constants."""
+    def layers(self) -> list[Layer]:
+        """In the order of the QuantizeLinear nodes that end them."""
         live = self._live()
         ends = [n for n in self.nodes if n.op_type == "QuantizeLinear" and id(n) in live]
-        layers = [layer for end in ends if (layer := self._layer(end.input[0])) is not None]
+        return [layer for end in ends if (layer := self._layer(end.input[0])) is not None]
+
+    def replace(self, layers: Sequence[Layer], products: Sequence[Product | None]) -> None:
+        """Gives the layers their constants."""
         for (node, bias_node), product in zip(layers, products, strict=True):
             if product is not None:
                 self._replace(node, bias_node, product)
@@ -70,7 +82,7 @@ class _Graph:
                 waiting += node.input
         return live
 
-    def _layer(self, value: str) -> tuple[Any, Any] | None:
+    def _layer(self, value: str) -> Layer | None:
         """The product behind a value that is quantized, and the node that adds its bias."""
         node = self.producers.get(value)
         while node is not None and node.op_type in _ACTIVATIONS:

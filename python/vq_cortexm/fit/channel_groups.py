@@ -83,9 +83,11 @@ class _Walk:
             return np.concatenate(inputs)
         if node.op == "reshape":
             return inputs[0].reshape(shape)
+        if node.op == "identity":
+            return inputs[0]
         if node.op == "transpose":
             return inputs[0].transpose([axis - 1 for axis in node.numbers[1:]])
-        if node.op in ("avg_pool", "max_pool", "mean", "pad", "identity"):
+        if node.op in ("avg_pool", "max_pool", "mean", "pad"):
             return _along(_of_channels(inputs[0]), shape)
         for numbers in inputs:
             self._keep(numbers)

@@ -67,13 +67,14 @@ def measure_sensitivity(
         if node.is_product:
             seen = values[node.inputs[0]]
             moments = measure(node, seen, before_clamp(node, seen))
+            x_scale = base.scales[node.inputs[0]].scale
             live = {key: value[:_SAMPLES] for key, value in values.items()}
             for count in levels:
                 key = (node.name, count)
                 if count == LARGEST_LEVELS:
                     layers[key], losses[key] = base.layers[node.name], 0.0
                     continue
-                layers[key] = fit_layer(node, moments, LayerLevels(count))
+                layers[key] = fit_layer(node, moments, LayerLevels(count), x_scale)
                 changed = [with_layer(node, layers[key]), *nodes[index + 1 :]]
                 losses[key] = loss_between(
                     reference, _run(changed, live, base)[name], is_classifier

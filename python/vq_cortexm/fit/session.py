@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from .. import target as targets
-from ..errors import BudgetError, UsageError
+from ..errors import BudgetError, ModelError, UsageError
 from ..nary.types import LARGEST_LEVELS
 from ..op.rounding import Rounding
 from ..quantize.calibration_data import CalibrationData, read_data
@@ -100,6 +100,8 @@ def fit_file(model: Path, data: Path, options: FitOptions, watch: Watch = lambda
     """
     board = _check(options)
     source, graph = read_model(model)
+    if len(graph.outputs) != 1:  # losses, shares of right answers and agreement are of one
+        raise ModelError(f"{model.name}: has {len(graph.outputs)} outputs; one works")
     given, held_out = _data(data, graph, options)
     watch("8 bits")
     levels = sorted({*options.levels, LARGEST_LEVELS})

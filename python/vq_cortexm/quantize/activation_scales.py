@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -32,7 +33,10 @@ def scale_of_range(low: float, high: float) -> Scale:
 def fitted_scale(values: FloatArray, symmetric: bool = False) -> Scale:
     """The scale with the least squared error, clipping included; `symmetric`: of zero point 0."""
     flat = values.reshape(-1)
-    sampled = flat[:: max(1, flat.size // _SAMPLED)].astype(np.float64)
+    step = max(1, flat.size // _SAMPLED)
+    while math.gcd(step, flat.size) > 1:
+        step += 1  # one that divides a map's width sees the same few columns in every row
+    sampled = flat[::step].astype(np.float64)
     low, high = float(flat.min()), float(flat.max())
     if symmetric:
         steps = max(-low, high) / 127 * _SHARES

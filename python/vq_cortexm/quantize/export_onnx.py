@@ -159,9 +159,11 @@ def _fields(window: Window) -> dict[str, Any]:
 
 def _pool(writer: _Writer, node: Node) -> str:
     assert node.window is not None
-    operator = "MaxPool" if node.op == "max_pool" else "AveragePool"
-    real = writer.real(node.inputs[0])
-    return writer.node(operator, [real], f"{node.output}_pooled", **_fields(node.window))
+    real, fields = writer.real(node.inputs[0]), _fields(node.window)
+    if node.op == "avg_pool":  # of this opset it has no dilation, and readers take none
+        return writer.node("AveragePool", [real], f"{node.output}_pooled", **fields)
+    fields["dilations"] = node.window.dilation
+    return writer.node("MaxPool", [real], f"{node.output}_pooled", **fields)
 
 
 def _pad(writer: _Writer, node: Node) -> str:

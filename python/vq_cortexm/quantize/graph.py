@@ -120,21 +120,16 @@ class LayerSummary:
 
 
 def simplify(graph: FloatGraph) -> FloatGraph:
-    """Without nodes that no output needs; activations joined to the node before them, where
-    nothing else reads it. ModelError if no layer with weights is left."""
-    nodes = _needed(list(graph.nodes), graph.outputs)
+    """Without nodes that no output needs or that change nothing; activations joined to the node
+    before them, where nothing else reads it. ModelError if no layer with weights is left."""
+    nodes = _changing(_needed(list(graph.nodes), graph.outputs), graph)
     users = Counter(name for node in nodes for name in node.inputs)
     users.update(graph.outputs)
     by_output: dict[str, int] = {}
     kept: list[Node] = []
-    renamed: dict[str, str] = {}
     for node in nodes:
-        node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
         source = by_output.get(node.inputs[0])
-        if node.op == "identity" and not node.has_clamp and node.output not in graph.outputs:
-            renamed[node.output] = node.inputs[0]
-            continue
-        if node.op == "identity" and source is not None and users[node.inputs[0]] == 1:
+        if source is not None and users[node.inputs[0]] == 1 and _joins(node, kept[source], graph):
             before = kept[source]
             low, high = np.clip([before.low, before.high], node.low, node.high)
             kept[source] = replace(before, output=node.output, low=float(low), high=float(high))
@@ -145,6 +140,32 @@ def simplify(graph: FloatGraph) -> FloatGraph:
     if not any(node.is_product for node in kept):
         raise ModelError("the model has no convolution or fully connected layer to quantize")
     return replace(graph, nodes=tuple(kept))
+
+
+def _joins(node: Node, before: Node, graph: FloatGraph) -> bool:
+    """Whether `before` can do what an activation does; a move of integers clamps nothing."""
+    is_moved = node.has_clamp and before.op in MOVES
+    return node.op == "identity" and not is_moved and not _rescales(node, graph)
+
+
+def _rescales(node: Node, graph: FloatGraph) -> bool:
+    """Whether the file quantizes the result with another scale, which saturates elsewhere."""
+    before, after = graph.scales.get(node.inputs[0]), graph.scales.get(node.output)
+    return before is not None and after is not None and before != after
+
+
+def _changing(nodes: list[Node], graph: FloatGraph) -> list[Node]:
+    """Without identities that do not clamp; their readers read what they read."""
+    renamed: dict[str, str] = {}
+    kept = []
+    for node in nodes:
+        node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        does_something = node.has_clamp or node.output in graph.outputs or _rescales(node, graph)
+        if node.op == "identity" and not does_something:
+            renamed[node.output] = node.inputs[0]
+        else:
+            kept.append(node)
+    return kept
 
 
 def _needed(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:

@@ -30,8 +30,10 @@ class OnnxOperator:
 
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
-    """Operators in order; values known beforehand, and the shapes of all others."""
+    """Operators in order, as `opset` has them; values known beforehand, and the shapes of all
+    others."""
 
+    opset: int
     operators: tuple[OnnxOperator, ...]
     constants: dict[str, NDArray[Any]]
     shapes: dict[str, tuple[int, ...]]
@@ -58,7 +60,8 @@ def read_onnx_graph(data: bytes) -> OnnxGraph:
         if not _fold(node, operator, constants, shapes):
             operators.append(operator)
     names = tuple(value.name for value in graph.output)
-    return OnnxGraph(tuple(operators), constants, shapes, inputs[0].name, names)
+    opset = next(o.version for o in proto.opset_import if o.domain in ("", "ai.onnx"))
+    return OnnxGraph(opset, tuple(operators), constants, shapes, inputs[0].name, names)
 
 
 def _parsed(data: bytes) -> Any:

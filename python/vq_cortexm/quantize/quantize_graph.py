@@ -64,7 +64,10 @@ def quantize_graph(
         seen = [integers[name] for name in node.inputs]
         floats[node.output] = evaluate(node, given)
         if node.is_product:
-            layer = _fitted(node, given[0], seen[0], config.levels_of(node.name))
+            wanted = before_clamp(node, given[0])
+            x_scale = scales[node.inputs[0]].scale
+            chosen = config.levels_of(node.name)
+            layer = fit_layer(node, measure(node, seen[0], wanted), chosen, x_scale)
             if node.name in pruned:
                 layer = layer.without(pruned[node.name])
             layers[node.name] = layer
@@ -82,11 +85,6 @@ def quantize_graph(
     return QuantizedGraph(graph, layers, scales, float_outputs, outputs)
 
 
-def _fitted(node: Node, given: FloatArray, seen: FloatArray, chosen: LayerLevels) -> QuantizedLayer:
-    """The layer that makes of `seen` what the float layer makes of `given`, before its clamp."""
-    return fit_layer(node, measure(node, seen, before_clamp(node, given)), chosen)
-
-
 def before_clamp(node: Node, x: FloatArray) -> FloatArray:
     """What a node with one input makes of it, not clamped."""
     return evaluate(replace(node, low=-math.inf, high=math.inf), [x])
@@ -97,17 +95,12 @@ def with_layer(node: Node, layer: QuantizedLayer) -> Node:
     return replace(node, weight=layer.real_weight, bias=layer.bias)
 
 
-def _keeps_scale(node: Node) -> bool:
-    """Whether the result has its input's scale: values are only moved or chosen among."""
-    chooses = node.op in ("max_pool", "pad", "identity") and not node.has_clamp
-    return node.op in MOVES or chooses
-
-
 def _scale(node: Node, value: FloatArray, scales: Mapping[str, Scale]) -> Scale:
-    if _keeps_scale(node):
-        return scales[node.inputs[0]]
-    if node.output in scales:  # the file's own
+    if node.op not in MOVES and node.output in scales:  # the file's own, at which it saturates
         return scales[node.output]
+    chooses = node.op in ("max_pool", "pad", "identity") and not node.has_clamp
+    if node.op in MOVES or chooses:  # the values are the input's
+        return scales[node.inputs[0]]
     return SOFTMAX if node.op == "softmax" else fitted_scale(value)
 
 

@@ -150,9 +150,8 @@ def _real(weight: Any, bias: Any, w_scale: Any, attrs: Any) -> dict[str, Any]:
 
 def _pool(reader: _Reader, var: Expr, call: Expr, attrs: Any) -> None:
     op = "max_pool" if op_name(call) == "vq.max_pool2d" else "avg_pool"
-    if getattr(attrs, "dilation", (1, 1)) != (1, 1):
-        raise ModelError(f"layer {var.name}: a dilated pool; without dilation it works")
-    window = Window(tuple(attrs.pool_size), tuple(attrs.strides), tuple(attrs.padding))
+    dilation = tuple(getattr(attrs, "dilation", (1, 1)))
+    window = Window(tuple(attrs.pool_size), tuple(attrs.strides), tuple(attrs.padding), dilation)
     reader.emit(var, call, op, attrs, window=window)
 
 

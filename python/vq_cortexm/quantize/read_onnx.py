@@ -202,12 +202,11 @@ def _clip(reader: _Reader, operator: OnnxOperator) -> None:
 
 def _pool(reader: _Reader, operator: OnnxOperator) -> None:
     window = _window(reader, operator, tuple(operator.attributes["kernel_shape"]))
-    if operator.type == "MaxPool":
-        reader.emit(operator, "max_pool", window=window)
-        return
-    if any(window.padding) and operator.attributes.get("count_include_pad", 0):
-        raise ModelError(f"{operator.label}: counts its padding (count_include_pad)")
-    reader.emit(operator, "avg_pool", window=window)
+    op = "max_pool" if operator.type == "MaxPool" else "avg_pool"
+    counts = any(window.padding) and operator.attributes.get("count_include_pad", 0)
+    if counts or (op == "avg_pool" and window.dilation != (1, 1)):
+        raise ModelError(f"{operator.label}: counts its padding (count_include_pad) or is dilated")
+    reader.emit(operator, op, window=window)
 
 
 def _mean(reader: _Reader, operator: OnnxOperator) -> None:
@@ -238,8 +237,11 @@ def _transpose(reader: _Reader, operator: OnnxOperator) -> None:
 
 
 def _softmax(reader: _Reader, operator: OnnxOperator) -> None:
-    rank = len(reader.shape(operator.inputs[0]))
-    if operator.attributes.get("axis", -1) % rank != rank - 1:
+    shape = reader.shape(operator.inputs[0])
+    is_old = reader.graph.opset < 13  # it is over all axes from `axis` on
+    axis = operator.attributes.get("axis", 1 if is_old else -1) % len(shape)
+    is_last = axis == len(shape) - 1
+    if not is_last and not (is_old and axis and math.prod(shape[axis:]) == shape[-1]):
         raise ModelError(f"{operator.label}: is over an axis that is not the last")
     reader.emit(operator, "softmax")
 

@@ -95,10 +95,11 @@ def damped(covariance: Float64Array) -> Float64Array:
 
 
 def _nearest(weights: Float64Array, scale: Float64Array, table: Float64Array) -> Float64Array:
-    return _to_table(weights / scale[:, np.newaxis], table)
+    return to_table(weights / scale[:, np.newaxis], table)
 
 
-def _to_table(values: Float64Array, table: Float64Array) -> Float64Array:
+def to_table(values: Float64Array, table: Float64Array) -> Float64Array:
+    """Every number's nearest level of the ascending `table`."""
     middles = (table[1:] + table[:-1]) / 2
     return np.asarray(table[np.searchsorted(middles, values)])
 
@@ -117,7 +118,7 @@ def _compensate(
     factor = np.linalg.cholesky(np.linalg.inv(h[np.ix_(order, order)])).T
     left, q = weights[:, order], np.empty_like(weights)
     for k, place in enumerate(order):
-        q[:, place] = _to_table(left[:, k] / scale, table)
+        q[:, place] = to_table(left[:, k] / scale, table)
         error = (left[:, k] - q[:, place] * scale) / factor[k, k]
         left[:, k:] -= np.outer(error, factor[k, k:])
     return q
@@ -135,7 +136,7 @@ def _descend(
     for _ in range(_SWEEPS):
         moved = False
         for k in range(len(h)):
-            step = _to_table(q[:, k] - slope[:, k] / (scale * h[k, k]), table) - q[:, k]
+            step = to_table(q[:, k] - slope[:, k] / (scale * h[k, k]), table) - q[:, k]
             rows = np.flatnonzero(step)
             if rows.size:
                 moved = True

@@ -18,7 +18,9 @@ from vq_cortexm.frontend import load
 from vq_cortexm.samples import random_samples
 from vq_cortexm.transform import VirtualQuantizeConfig
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_int8.onnx"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+DIGITS = EXAMPLES / "digits" / "digits_int8.onnx"
+QONNX = EXAMPLES / "spoken_digits" / "spoken_digits_8bit.onnx"
 SAMPLES = 10
 X_SCALE = 0.05
 CODEBOOK = {"vq": VirtualQuantizeConfig(6, codebook=True)}
@@ -188,3 +190,13 @@ def test_opset_without_scales_by_channel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.onnx: opset 12 has no scales by channel"):
         export(proto, tmp_path, levels=3)
     assert not (tmp_path / "plain.onnx").exists()
+
+
+def test_layers_that_are_not_written_as_qdq_are_refused(tmp_path: Path) -> None:
+    output = tmp_path / "plain.onnx"
+    with pytest.raises(ModelError, match=r"spoken_digits_8bit\.onnx: 0 of its 8 .*QDQ") as caught:
+        vq_cortexm.export_int8(QONNX, output, bits=4)
+    assert "\n" not in str(caught.value)
+    assert not output.exists()
+    vq_cortexm.export_int8(QONNX, output)
+    assert output.read_bytes() == QONNX.read_bytes()

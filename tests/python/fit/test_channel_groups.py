@@ -40,6 +40,16 @@ def test_flattened_channels_are_read_element_by_element() -> None:
     np.testing.assert_array_equal(list(groups.read.values())[1], np.repeat(written, 12))
 
 
+def test_activation_keeps_channels_where_a_transpose_put_them() -> None:
+    net = OnnxNet((2, 5, 4))
+    last = net.node("Transpose", net.conv("x", 3, 2, 2, 2), perm=[0, 2, 3, 1])
+    first = net.node("Transpose", net.node("Relu", last), perm=[0, 3, 1, 2])
+    groups = _groups(net.file(net.conv(first, 4, 3, 1, 1)), (2, 5, 4))
+    written, _ = groups.written.values()
+    assert len(set(written)) == 3
+    np.testing.assert_array_equal(list(groups.read.values())[1], written)
+
+
 def test_concatenation_keeps_parts_apart_and_shuffles_nothing() -> None:
     net = OnnxNet((2, 6, 6))
     parts = [net.conv("x", n, 2, 1, 1) for n in (3, 2)]

@@ -12,7 +12,7 @@ import pytest
 from float_nets import OnnxNet, samples, write_data
 
 import vq_cortexm
-from vq_cortexm.errors import UsageError
+from vq_cortexm.errors import ModelError, UsageError
 from vq_cortexm.fit import Budgets, Fit, FitOptions, fit_file
 from vq_cortexm.fit.files import FRONT, LEVELS, MODEL, PLOT, PRUNED, write
 from vq_cortexm.fit.integer_program import total
@@ -140,3 +140,12 @@ def test_front_is_described(found: Fit, folder: Path) -> None:
 def test_boards_that_do_not_measure(folder: Path, options: FitOptions, names: str) -> None:
     with pytest.raises(UsageError, match=names):
         fit_file(folder / "net.onnx", folder / "data.npz", options)
+
+
+def test_two_outputs_are_refused(folder: Path) -> None:
+    net = OnnxNet(SHAPE)
+    flat = net.node("Flatten", net.conv("x", 4, 4, 8, 8))
+    ends = [net.node("Gemm", flat, net.weight(3, 4), transB=1) for _ in range(2)]
+    (folder / "two.onnx").write_bytes(net.file(net.node("Softmax", ends[0]), ends[1]))
+    with pytest.raises(ModelError, match=r"two\.onnx: has 2 outputs; one works"):
+        fit_file(folder / "two.onnx", folder / "data.npz", OPTIONS)

@@ -48,6 +48,14 @@ def test_json_has_layers_and_shares(net: Path, data: Path, tmp_path: Path, here:
     assert found["layers"][0] == {"name": "conv_2d_0", "op": "conv", "weights": 216, "levels": 5}
 
 
+def test_one_sample_is_enough(net: Path, tmp_path: Path, here: Run) -> None:
+    data = write_data(tmp_path / "one.npz", samples((8, 7, 3), 1, seed=2))
+    output = tmp_path / "m.onnx"
+    arguments = ("quantize", net, "--data", data, "-o", output)
+    assert json_of(*arguments, run=here)["samples"] == 1
+    assert output.exists()
+
+
 def test_layers_are_told_apart_by_a_file(net: Path, data: Path, tmp_path: Path, here: Run) -> None:
     (levels := tmp_path / "vq.json").write_text('{"bits": 2, "layers": {"conv_2d_0": {"bits": 3}}}')
     arguments = ("quantize", net, "--data", data, "--vq", levels, "-o", tmp_path / "m.onnx")

@@ -16,6 +16,8 @@ from vq_cortexm.quantize.layer_fit import QuantizedLayer, fit_layer, measure
 from vq_cortexm.quantize.rounding import nearest_rows, uniform_levels
 from vq_cortexm.transform.vq_config import LayerLevels
 
+X_SCALE = 20 / 255
+
 
 def _layer(groups: int, seed: int = 1) -> Node:
     rng = np.random.default_rng(seed)
@@ -78,20 +80,22 @@ def test_fit_is_nearer_to_the_float_output_than_rounding(
     x = x if isinstance(kind, int) else _dense(x)[1]
     y = product(node, x, node.weight, node.bias)
     disturbed = quantized(x, scale_of_range(-9, 11))
-    layer = fit_layer(node, measure(node, disturbed, y), LayerLevels(levels, codebook))
+    layer = fit_layer(node, measure(node, disturbed, y), LayerLevels(levels, codebook), X_SCALE)
     assert len(np.unique(layer.weight)) <= levels
     assert _error(node, layer, disturbed, y) < 0.8 * _error(
         node, _rounded(node, levels), disturbed, y
     )
 
 
-def test_the_mean_of_every_channel_is_exact() -> None:
+def test_the_mean_of_every_channel_is_right_to_half_a_step_of_its_bias() -> None:
     node, x = _layer(1), _inputs()
     y = product(node, x, node.weight, node.bias)
     shifted = (x * np.float32(0.9) + np.float32(0.2)).astype(np.float32)
-    layer = fit_layer(node, measure(node, shifted, y), LayerLevels(4))
+    layer = fit_layer(node, measure(node, shifted, y), LayerLevels(4), X_SCALE)
     got = product(node, shifted, layer.real_weight, layer.bias)
-    np.testing.assert_allclose(got.mean(axis=(0, 2, 3)), y.mean(axis=(0, 2, 3)), atol=2e-3)
+    steps = X_SCALE * layer.w_scale
+    assert (np.abs((got - y).mean(axis=(0, 2, 3))) < 0.5 * steps + 2e-3).all()
+    np.testing.assert_allclose(np.rint(layer.bias / steps) * steps, layer.bias, rtol=1e-6)
 
 
 def test_layer_makes_up_for_what_its_input_lost() -> None:
@@ -100,9 +104,31 @@ def test_layer_makes_up_for_what_its_input_lost() -> None:
     y = product(node, x, node.weight, node.bias)
     halved = x.copy()
     halved[:, 2] *= 0.5
-    layer = fit_layer(node, measure(node, halved, y), LayerLevels(256))
+    layer = fit_layer(node, measure(node, halved, y), LayerLevels(256), X_SCALE)
     ratio = layer.real_weight[..., 2] / node.weight[..., 2]
     assert np.median(ratio) == pytest.approx(2.0, abs=0.2)
+
+
+def _nearly_constant(kind: str, seed: int) -> np.ndarray:
+    """(N, 4, 9, 9): few samples, equal ones, or a mean that is large beside what differs."""
+    rng = np.random.default_rng(seed)
+    if kind == "far off":
+        return (1000 + rng.uniform(-4, 4, (256, 4, 9, 9))).astype(np.float32)
+    one = rng.standard_normal((1, 4, 9, 9)).astype(np.float32)
+    return one if kind == "one" else np.repeat(one, 200, axis=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["one", "equal", "far off"])
+@pytest.mark.parametrize("layer", [1, 4, "dense"])
+def test_samples_that_hardly_differ_are_no_obstacle(layer: int | str, kind: str, seed: int) -> None:
+    x = _nearly_constant(kind, seed)
+    node = _layer(layer, seed) if isinstance(layer, int) else _dense(x)[0]
+    x = x if isinstance(layer, int) else _dense(x)[1]
+    y = product(node, x, node.weight, node.bias)
+    fitted = fit_layer(node, measure(node, x, y), LayerLevels(256), float(np.abs(x).max()) / 127)
+    # a constant output is the bias alone, which is rounded too
+    assert _error(node, fitted, x, y) < 2e-3 * y.var() + 1e-6 * np.square(y).mean()
 
 
 @pytest.mark.parametrize(
@@ -118,6 +144,20 @@ def test_scale_covers_the_range_and_zero(low: float, high: float, zero_point: in
 
 def test_constant_activations_have_a_scale() -> None:
     assert fitted_scale(np.zeros((4, 3), np.float32)).scale > 0
+
+
+@pytest.mark.parametrize("shape", [(50, 32, 32, 64), (50, 24, 24, 60), (100, 90, 90), (400_000, 3)])
+def test_scale_sees_every_column_of_a_map(shape: tuple[int, ...]) -> None:
+    """A column that uses the whole range is not cut in half for the sake of the others."""
+    rng = np.random.default_rng(0)
+    quiet = rng.uniform(0, 0.4, shape).astype(np.float32)
+    loud = rng.uniform(0, 100, shape[:-1]).astype(np.float32)
+    for column in {0, 1, shape[-1] // 2 + 1, shape[-1] - 1}:
+        values = quiet.copy()
+        values[..., column] = loud
+        # where it is not seen, half of the range is kept
+        full = scale_of_range(0.0, float(values.max()))
+        assert fitted_scale(values).scale > 0.9 * full.scale
 
 
 def test_outliers_are_clipped_where_that_has_less_error() -> None:

@@ -34,8 +34,19 @@ def _bordered_onnx() -> bytes:
     return net.file(net.node("Softmax", net.node("Gemm", flat, net.weight(4, 175), transB=1)))
 
 
+def _moved_onnx() -> bytes:
+    """Activations that are scales alone, in the file: of a maximum with steps in its window, and
+    behind a reshape."""
+    net = OnnxNet((2, 6, 6), seed=5)
+    pooled = net.node("MaxPool", net.conv("x", 4, 2, 2, 2), kernel_shape=[2, 2], dilations=[2, 3])
+    flat = net.node("Flatten", net.conv(net.node("Relu", pooled), 4, 4, 1, 1))
+    flat = net.node("Relu", flat)
+    return net.file(net.node("Gemm", flat, net.weight(5, 24), transB=1))
+
+
 NETS: dict[str, tuple[Callable[[], bytes], str, tuple[int, ...]]] = {
     "residual": (residual_onnx, ".onnx", (3, 9, 8)),
+    "moved": (_moved_onnx, ".onnx", (2, 6, 6)),
     "chain": (chain_onnx, ".onnx", (3, 7, 7)),
     "bordered": (_bordered_onnx, ".onnx", (2, 6, 6)),
     "tflite": (small_tflite, ".tflite", (8, 7, 3)),
@@ -77,8 +88,9 @@ def test_network_is_what_the_file_computes(tmp_path: Path, net: str) -> None:
     assert {node.name for node in graph.products} <= set(reported)
 
 
-def test_quantizer_takes_it_and_stays_near(tmp_path: Path) -> None:
-    path, x = _written(tmp_path, "residual")
+@pytest.mark.parametrize("net", ["residual", "moved"])
+def test_quantizer_takes_it_and_stays_near(tmp_path: Path, net: str) -> None:
+    path, x = _written(tmp_path, net)
     data = tmp_path / "data.npz"
     again = tmp_path / "again.onnx"
     result = quantize_file(path, data, QuantizeOptions())

@@ -78,7 +78,26 @@ def _joined() -> bytes:
     return net.file(net.node("Squeeze", axes, net.constant(np.array([2, 3]))))
 
 
+def _renamed() -> bytes:
+    """A layer's result under another name, read under both."""
+    net = OnnxNet((2, 5, 5))
+    same = net.node("Identity", net.conv("x", 3, 2, 2, 2))
+    total = net.node("Add", net.node("Relu", same), net.node("Identity", same))
+    return net.file(net.node("Identity", net.node("Dropout", total)))
+
+
+def _old_softmax() -> bytes:
+    """Over all axes from the second on, of which the last alone is not 1."""
+    net = OnnxNet((2, 4, 3))
+    target = net.constant(np.array([-1, 1, 4]))
+    dense = net.node("Gemm", net.node("Flatten", net.conv("x", 5, 2, 2, 2)), net.weight(30, 4))
+    last = net.node("Softmax", net.node("Reshape", dense, target), axis=1)
+    return net.file(last, opset=12)
+
+
 ONNX = [
+    (_renamed, (2, 5, 5)),
+    (_old_softmax, (2, 4, 3)),
     (residual_onnx, (3, 9, 8)),
     (chain_onnx, (3, 7, 7)),
     (_relu6_pools, (4, 8, 8)),
@@ -188,9 +207,11 @@ def test_tflite_that_is_not_supported_is_refused(data: bytes, names: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def _onnx_of(operator: str, shape: tuple[int, ...] = (3, 4, 4), **attributes: object) -> bytes:
+def _onnx_of(
+    operator: str, shape: tuple[int, ...] = (3, 4, 4), opset: int = 17, **attributes: object
+) -> bytes:
     net = OnnxNet(shape)
-    return net.file(net.node(operator, "x", **attributes))
+    return net.file(net.node(operator, "x", **attributes), opset=opset)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +220,9 @@ def _onnx_of(operator: str, shape: tuple[int, ...] = (3, 4, 4), **attributes: ob
         (_onnx_of("Sigmoid"), "Sigmoid"),
         (_onnx_of("Relu"), "no convolution"),
         (_onnx_of("Softmax", axis=1), "last"),
+        (_onnx_of("Softmax", opset=11), "last"),
+        (_onnx_of("Softmax", (4,), opset=11, axis=0), "last"),
+        (_onnx_of("AveragePool", opset=19, kernel_shape=[2, 2], dilations=[2, 1]), "dilated"),
         (_onnx_of("Transpose", perm=[1, 0, 2, 3]), "batch"),
         (_onnx_of("MaxPool", kernel_shape=[2, 2], ceil_mode=1), "ceil_mode"),
         (b"nonsense", "not a valid ONNX model"),
