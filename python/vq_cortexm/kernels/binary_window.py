@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +88,7 @@ def border(axis: int, geometry: Geometry) -> Border:
     count = geometry.y_shape[1 + axis]
     strides, padding = geometry.attrs.strides, geometry.attrs.padding
     origins = [position * strides[axis] - padding[axis] for position in range(count)]
-    spans = [(max(0, -origin), min(size, extent - origin)) for origin in origins]
+    spans = [(max(0, -origin), min(size, max(0, extent - origin))) for origin in origins]
     whole = [i for i, span in enumerate(spans) if span == (0, size)]
     if not whole or whole[-1] - whole[0] + 1 != len(whole):
         return Border(tuple(spans), 0, 0, count)
@@ -133,16 +135,26 @@ def each_window(
     size = (int(geometry.w.shape[1]), int(geometry.w.shape[2]))
     step = 2 if routine.parameters["sliced"] else 1
     spec = Window(size, attrs.strides, attrs.padding, (1, 1))
-    with loop("n", geometry.x_shape[0]) as n, loop("oh", geometry.y_shape[1]) as oh:
+    top, left, bottom, right = attrs.padding
+    may_miss = max(top, bottom) >= size[0] or max(left, right) >= size[1]
+    # with padding never a plain 0: the only position would be one too, and conditions constants
+    zero = int32(0) if any(attrs.padding) else 0
+    _, y_rows, y_columns, _ = geometry.y_shape
+    with loop("n", geometry.x_shape[0]) as n, loop("oh", zero, y_rows) as oh:
         rows = window(oh, 0, spec, geometry.x_shape[1])
-        with loop("ow", geometry.y_shape[2]) as ow:
+        with loop("ow", zero, y_columns) as ow:
             columns = window(ow, 1, spec, geometry.x_shape[2])
             height, width = rows.last - rows.first, columns.last - columns.first
-            if any(attrs.padding):
-                cut = T.Or(height < size[0], width < size[1])
+            # of an axis without padding it is a plain integer: all of the kernel
+            axes = zip((height, width), size, strict=True)
+            seen = [(part, whole) for part, whole in axes if not isinstance(part, int)]
+            if seen:
+                cut = reduce(T.Or, [part < whole for part, whole in seen])
                 with when(cut), loop("i", geometry.window_words) as i:
                     store(gathered, [step * i], int32(0))
             to = at(gathered, step * (rows.first * geometry.row_words + columns.first * depth))
             first = at(x, n, rows.origin + rows.first, columns.origin + columns.first, 0)
-            call(routine.symbol, to, first, height, width * depth)
+            # the routine copies one word at least
+            with when(reduce(T.And, [part > 0 for part, _ in seen])) if may_miss else nullcontext():
+                call(routine.symbol, to, first, height, width * depth)
             finish(n, oh, ow)

@@ -5,10 +5,10 @@ out, so that the inner loop has neither borders nor subtractions:
 
     scratch row (padded input row r):   0 0 | x[r - top, 0..W) - zp | 0 0      left, W, right
 
-With few rows the whole padded plane is copied; else a ring of as many rows as the kernel is high,
-padded row r in slot r % KH. Output pixel p of channel c lies at p * C + c, as does input pixel p:
-with one output per input channel the output may take the input's place, or lie some pixels in front
-of it, where it never runs ahead of the rows that were copied.
+A small padded plane is copied whole, as is one that the kernel sees at once; else a ring of as many
+rows as the kernel is high, padded row r in slot r % KH. Output pixel p of channel c lies at
+p * C + c, as does input pixel p: with one output per input channel the output may take the input's
+place, or lie some pixels in front of it, where it never runs ahead of the rows that were copied.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .tir import Buffer, FunctionBuilder, Scalar, bind, loop, scratch, store, wi
 from .weights import with_accumulators
 
 _PLANE_BYTES = 512
-"""A channel's padded plane up to this size is copied whole; above it, row by row."""
+"""A channel's padded plane up to this size is copied whole."""
 _UNROLLED_TAPS = 16
 """Kernels up to this many taps keep their weights in named values."""
 
@@ -71,8 +71,7 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
     top, left, bottom, right = attrs.padding
     padded_height, row_width = height + top + bottom, left + width + right
     span = (weight.shape[0] - 1) * attrs.dilation[0] + 1
-    whole_plane = padded_height * row_width * 2 <= _PLANE_BYTES
-    slots = padded_height if whole_plane else span
+    slots = padded_height if padded_height * row_width * 2 <= _PLANE_BYTES else span
     with FunctionBuilder("depthwise_conv2d") as builder:
         x = builder.parameter("x", layer.inputs[0].shape, dtypes[0])
         w = builder.parameter("w", weight.shape, "int8")
@@ -84,14 +83,14 @@ def depthwise_conv2d(layer: Layer) -> Kernel:
         depthwise = _Depthwise(x, w, b, constants, y, ring, attrs, finish)
         ring.clear()
         with loop("n", batch) as n, loop("c", channels) as c:
-            if whole_plane:
+            if depthwise.whole_plane:
                 with loop("r", height) as r:
                     start = bind("slot", ring.slot(r + top) + left)
                     _copy_row(depthwise, n, c, r, start)
             with loop("m", multiplier) as m:
                 _channel(depthwise, n, c, c * multiplier + m)
     # channel by channel: a plane's rows are copied, all or under the window, before it is written
-    copied = height if whole_plane else span - top
+    copied = height if depthwise.whole_plane else span - top
     order = by_rows(width, layer.output.shape[2], copied, attrs.strides[0], pitch_bytes=channels)
     alike = np.dtype(dtypes[0]).itemsize == np.dtype(dtypes[1]).itemsize
     can_overlap = batch == 1 and multiplier == 1 and alike

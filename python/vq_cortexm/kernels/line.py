@@ -84,8 +84,11 @@ def fit_raised(
     bounds: tuple[Int64Array, Int64Array],
 ) -> Line | None:
     """The line of a layer whose weights and biases may be multiplied by 2^bits, which its scale may
-    need; int8 still holds such weights. `clamp`: zero point, y_min, y_max."""
+    need; int8 still holds such weights, and int32 the sums. `clamp`: zero point, y_min, y_max."""
+    largest = max(-int(bounds[0].min()), int(bounds[1].max()))
     for bits in range(free_bits(weight) + 1):
+        if largest >> (31 - bits):
+            return None
         line = fit_line(constants, *clamp, *bounds, bits=bits)
         if line is not None:
             return line

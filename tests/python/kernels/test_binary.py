@@ -60,6 +60,38 @@ def test_layer_on_a_core_equals_the_reference(layer: BinaryLayer, core: str) -> 
     assert compiled.run(layer.samples(3), BOARDS[core], check=True).bit_exact
 
 
+@pytest.mark.parametrize("board", ["host", *BOARDS.values()])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BinaryLayer((3, 3), 32, 32, 1, padding=ALL_AROUND),
+        BinaryLayer((3, 4), 40, 33, 2, padding=(0, 3, 5, 2), pad_value=0),
+        BinaryLayer((3, 3), 33, 6, 2, padding=(2, 0, 0, 0), y_dtype="int8"),
+        BinaryLayer((4, 3), 32, 64, 1, 2, (0, 1, 0, 2), pad_value=1),
+    ],
+)
+def test_windows_that_see_nothing_but_padding(layer: BinaryLayer, board: str) -> None:
+    core = {name: core for core, name in BOARDS.items()}.get(board)
+    compiled = build_folded(layer.module(), f"vq-cortexm/{core}" if core else "vq-cortexm")
+    assert compiled.run(layer.samples(3), board, check=True, poison=True).bit_exact
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BinaryLayer((1, 1), 32, 32, 3, padding=ALL_AROUND),
+        BinaryLayer((1, 5), 32, 32, 3, padding=ALL_AROUND),
+        BinaryLayer((5, 5), 32, 32, 3, padding=(1, 0, 1, 0)),
+        BinaryLayer((5, 3), 32, 6, 3, padding=(0, 1, 0, 0), y_dtype="int8"),
+    ],
+    ids=["one pixel", "one row", "rows", "columns"],
+)
+def test_padding_of_a_lone_pixel_or_of_one_axis(layer: BinaryLayer) -> None:
+    """Conditions that hold for all pixels or for none."""
+    compiled = build_folded(layer.module())
+    assert compiled.run(layer.samples(3), "host", check=True).bit_exact
+
+
 def test_few_outputs_are_counted_by_trees_and_many_by_vertical_counters() -> None:
     few = build_folded(BinaryLayer((1, 1), 512, 10, 1).module())
     many = build_folded(BinaryLayer((1, 1), 512, 64, 1).module())

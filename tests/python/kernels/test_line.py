@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vq_cortexm.kernels.line import Line, fit_line, saturation
+from vq_cortexm.kernels.line import Line, fit_line, fit_raised, saturation
 from vq_cortexm.op.rounding import (
     ROUNDINGS,
     RequantizeConstants,
@@ -101,6 +101,21 @@ def test_scales_that_leave_no_bit_to_round_have_none() -> None:
     assert fit_line(constants, 0, -128, 127, *bounds(-1000, 1000)) is None
     constants = requantize_constants(1.0, np.full(CHANNELS, 2.0**-40, np.float32), 1.0, "single")
     assert fit_line(constants, 0, -128, 127, *bounds(-1000, 1000)) is None
+
+
+def test_sums_are_raised_only_as_far_as_int32_goes() -> None:
+    """0.6 needs four times the sums."""
+    w_scale = np.full(CHANNELS, 1e-12, np.float32)
+    w_scale[0] = 0.6
+    constants = requantize_constants(1.0, w_scale, 1.0, "single")
+    weight = np.ones((CHANNELS, 4), np.int8)
+    for largest, bits in ((1000, 2), ((1 << 29) - 1000, 2), (1 << 29, None), (1 << 31, None)):
+        lowest, highest = bounds(-1000, 1000)
+        highest[1] = largest
+        line = fit_raised(weight, constants, (0, -128, 127), (lowest, highest))
+        assert (line.bits if line else None) == bits
+        mirrored = fit_raised(weight, constants, (0, -128, 127), (-highest, -lowest))
+        assert (mirrored.bits if mirrored else None) == bits
 
 
 def test_saturation_names_only_the_clamps_that_the_type_has_not() -> None:

@@ -120,12 +120,12 @@ def _twos(
 ) -> tuple[Window, PlainTiles]:
     arranged = window.arrange(layer.constants[0])
     start = twos.start(layer.inputs[0].dtype)
-    chunk = twos.chunk_inputs(arranged, window.rows) // 2
     unroll = _unroll(layer, window)
+    chunk = twos.chunk_inputs(arranged, window.rows, 2 * unroll) // 2
     starts = 1
     if chunk < window.rows * window.steps:
         # once more than sums are flushed
-        starts += window.rows * -(-window.steps // min(unroll, chunk))
+        starts += window.rows * -(-window.steps // chunk)
     excess = start * starts
     words = twos.pack_twos(arranged, bias, ending.constants, window.gaps, excess)
     parameters: dict[str, Parameter] = {

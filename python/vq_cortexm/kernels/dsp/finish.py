@@ -59,7 +59,7 @@ def finish(
         return None
     if y_dtype == "int16" and constants.rounding == "single":
         return _exact_lines(constants, clamps, len(bounds[0])) if largest < 1 << 31 else None
-    if largest >= 1 << 30:
+    if largest >= 1 << min(30, 31 - raised):
         return None
     if constants.rounding == "single":
         line = fit_line(constants, zero_point, y_min, y_max, *bounds, bits=raised)

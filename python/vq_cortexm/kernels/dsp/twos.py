@@ -42,16 +42,17 @@ def fits_twos(weight: NDArray[np.int8], x_dtype: str) -> bool:
     return bool(sums.max() < (1 << 17) - 1)
 
 
-def chunk_inputs(weight: NDArray[np.int8], rows: int) -> int:
+def chunk_inputs(weight: NDArray[np.int8], rows: int, most: int) -> int:
     """Inputs of a chunk: of (O, K) weights in `rows` equal segments, which chunks do not cross
-    unless one holds them all."""
+    unless one holds them all. Else a chunk has no more than `most`, those of a block of code: code
+    that ended between two chunks would add up parts of both."""
     digits = padded(weight.astype(np.int64), 4) + OFFSET
     low = digits.reshape(-1, 2, weight.shape[1])[:, 1]
     if low.sum(axis=1).max() <= _LARGEST_SUM:
         return int(weight.shape[1])
     segments = low.reshape(len(low) * rows, -1)
     inputs = segments.shape[1]
-    for count in range(-(-inputs // _STEP), 0, -1):
+    for count in range(min(-(-inputs // _STEP), most // _STEP), 0, -1):
         size = count * _STEP
         chunks = np.pad(segments, ((0, 0), (0, -inputs % size))).reshape(len(segments), -1, size)
         if chunks.sum(axis=2).max() <= _LARGEST_SUM:

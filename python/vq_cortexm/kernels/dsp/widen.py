@@ -69,9 +69,10 @@ def widening(
     x_dtype: str, depth: int, pitch_from: int, pitch_to: int, natural: bool, aligned_to: bool = True
 ) -> Widening | Copying:
     """Items of `depth` bytes, `pitch_from` bytes apart, to halfwords, `pitch_to` halfwords apart,
-    each four of them in the order that SXTB16 gives unless `natural`. Items start at words where
-    their pitches are multiples of one; `aligned_to`: the first one does. Halfwords stay in their
-    order."""
+    each four of them in the order that SXTB16 gives unless `natural`. The first may lie at any
+    multiple of `depth`, whatever the pitch: items start at words where that is a multiple of one.
+    They are written to words where `pitch_to` is a multiple of one; `aligned_to`: the first one is.
+    Halfwords stay in their order."""
     if x_dtype == "int16":
         return Copying(depth, pitch_from, pitch_to)
     parts = 1
@@ -84,7 +85,7 @@ def widening(
         "to": pitch_to,
         "natural": natural,
         "unsigned": x_dtype == "uint8",
-        "aligned_from": pitch_from % 4 == 0,
+        "aligned_from": depth % 4 == 0,
         "aligned_to": aligned_to and pitch_to % 2 == 0,
     }
     return Widening(MicroKernel("widen", parameters), parts)

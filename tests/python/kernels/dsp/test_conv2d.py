@@ -3,6 +3,7 @@ NumPy reference, for drawn shapes."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,9 +12,10 @@ import pytest
 from one_layer import one_layer_module, routines
 
 from vq_cortexm.build import build_folded
-from vq_cortexm.kernels.dsp import pairs
+from vq_cortexm.kernels.dsp import conv_weights, pairs
 from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.samples import random_samples
+from vq_cortexm.transform.vq_config import VirtualQuantizeConfig
 
 
 def draw_attrs(rng: np.random.Generator, kernel: tuple[int, int]) -> Conv2dAttrs:
@@ -174,4 +176,54 @@ def test_more_rows_than_a_stack_pointer_reaches_go_in_loops() -> None:
     compiled = build_folded(one_layer_module("conv2d", (1, 501, 2, 4), "int8", constants, attrs))
     assert "conv_rows" not in routines(compiled)
     samples = random_samples(compiled.program.inputs, 1, 1)
+    assert compiled.run(samples, "mps2-an386", check=True).bit_exact
+
+
+def pointwise(
+    shape: tuple[int, int, int, int],
+    weight: Any,
+    scales: Any,
+    strides: tuple[int, int] = (1, 1),
+    realisation: Literal["plain", "nested"] = "plain",
+) -> Any:
+    """A module of a pointwise layer without biases, of inputs without a zero point."""
+    drawn = draw_attrs(np.random.default_rng(1), (1, 1))
+    changes: dict[str, Any] = {"strides": strides, "padding": (0, 0, 0, 0), "dilation": (1, 1)}
+    attrs = replace(drawn, **changes, rounding="single")
+    constants = [weight, np.zeros(len(weight), np.int32), np.asarray(scales, np.float32)]
+    module = one_layer_module("conv2d", shape, "int8", constants, attrs)
+    asked = VirtualQuantizeConfig(realisation=realisation).to_json()
+    module["main"] = module["main"].with_attr("vq.virtual_quantization", json.dumps(asked))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"),
+    [((1, 5, 5, 10), (1, 2)), ((2, 5, 5, 10), (2, 2)), ((1, 3, 9, 33), (1, 4))],
+)
+def test_pixels_that_lie_words_apart_in_rows_that_do_not(
+    shape: tuple[int, int, int, int], strides: tuple[int, int]
+) -> None:
+    """20 bytes, in rows of 50: LDM would fault."""
+    weight = np.random.default_rng(1).integers(-127, 128, (4, 1, 1, shape[3])).astype(np.int8)
+    compiled = build_folded(pointwise(shape, weight, np.full(4, 0.01), strides))
+    assert "widen" in routines(compiled)
+    samples = random_samples(compiled.program.inputs, 2, 1)
+    assert compiled.run(samples, "mps2-an386", check=True).bit_exact
+
+
+@pytest.mark.parametrize("unroll", [4, 8, 12, 18, 24, 36])
+def test_blocks_of_two_bits_add_up_no_more_than_was_proved(
+    unroll: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 inputs at a time have digits that sum up to 64, but not those 24 to 47."""
+    monkeypatch.setattr(conv_weights, "UNROLL", unroll)
+    weight = np.full((4, 1, 1, 64), -1, np.int8)
+    weight[:, :, :, 16:48] = 1
+    weight[0] = np.random.default_rng(0).integers(-2, 2, 64)
+    compiled = build_folded(
+        pointwise((1, 2, 2, 64), weight, np.full(4, 0.02), realisation="nested")
+    )
+    assert stored(compiled) == ["twos"]
+    samples = [[np.full((1, 2, 2, 64), end, np.int8)] for end in (-128, 127)]
     assert compiled.run(samples, "mps2-an386", check=True).bit_exact

@@ -101,3 +101,17 @@ def test_layers_of_other_shapes_and_scales_share_a_routine() -> None:
         program = build_folded(module, name="layer").program
         symbols |= {k.symbol for kernels in program.micro_kernels.values() for k in kernels}
     assert len(symbols) == 1
+
+
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_biases_that_would_leave_int32_are_not_raised(board: str) -> None:
+    """Scales of 0.6 and small weights ask for it; four times the largest bias is 3 * 2^30."""
+    attrs = DenseAttrs(0.02, 0, 0.1, 0, -128, 127)
+    weight = np.random.default_rng(0).integers(-1, 2, (4, 16)).astype(np.int8)
+    scales = np.array([3, 3e-7, 3, 3], np.float32)
+    module = one_layer_module(
+        "dense", (1, 16), "int8", [weight, np.array([3, 3 << 28, 5, -7], np.int32), scales], attrs
+    )
+    compiled = build_folded(module, name="layer")
+    samples = random_samples(compiled.program.inputs, 2, 1)
+    assert compiled.run(samples, board, check=True).bit_exact

@@ -128,3 +128,16 @@ def test_a_window_as_large_as_the_input_is_fully_connected(core: str, board: str
     constants = draw_constants(rng, (9, 3, 4, 5), 9)
     module = one_layer_module("conv2d", (2, 3, 4, 5), "int8", constants, attributes(rng, "int8"))
     check(module, core, board, 1, ["dense_fours"])
+
+
+@pytest.mark.parametrize(("core", "board"), TARGETS)
+def test_biases_that_would_leave_int32_are_not_raised(core: str, board: str) -> None:
+    """Scales of 0.6 and small weights ask for it; four times the largest bias is 3 * 2^30."""
+    ends: dict[str, Any] = {"x_scale": 0.02, "y_scale": 0.1, "y_min": -128, "y_max": 127}
+    attrs = Conv2dAttrs(
+        (1, 1), (0, 0, 0, 0), (1, 1), groups=1, x_zero_point=0, y_zero_point=0, **ends
+    )
+    weight = np.random.default_rng(0).integers(-1, 2, (4, 1, 1, 16)).astype(np.int8)
+    scales = np.array([3, 3e-7, 3, 3], np.float32)
+    constants = [weight, np.array([3, 3 << 28, 5, -7], np.int32), scales]
+    check(one_layer_module("conv2d", (1, 4, 4, 16), "int8", constants, attrs), core, board, 1, [])
