@@ -30,9 +30,7 @@ def is_quantized(data: bytes) -> bool:
     try:
         nodes = onnx.load_model_from_string(data).graph.node
         return any("Quant" in node.op_type or "QLinear" in node.op_type for node in nodes)
-    except (
-        Exception
-    ):  # protobuf's own type, or names that are no text; the readers say what is wrong
+    except Exception:  # protobuf's own type, or names that are no text; readers say what is wrong
         return False
 
 
