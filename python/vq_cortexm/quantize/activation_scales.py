@@ -30,13 +30,19 @@ def scale_of_range(low: float, high: float) -> Scale:
     return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
+def sampling_stride(size: int) -> int:
+    """From one number to the next of those that stand for all; coprime to the size, as one that
+    divides a map's width sees the same few columns in every row."""
+    stride = max(1, size // _SAMPLED)
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride
+
+
 def fitted_scale(values: FloatArray, symmetric: bool = False) -> Scale:
     """The scale with the least squared error, clipping included; `symmetric`: of zero point 0."""
     flat = values.reshape(-1)
-    step = max(1, flat.size // _SAMPLED)
-    while math.gcd(step, flat.size) > 1:
-        step += 1  # one that divides a map's width sees the same few columns in every row
-    sampled = flat[::step].astype(np.float64)
+    sampled = flat[:: sampling_stride(flat.size)].astype(np.float64)
     low, high = float(flat.min()), float(flat.max())
     if symmetric:
         steps = max(-low, high) / 127 * _SHARES

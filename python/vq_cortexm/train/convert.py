@@ -10,7 +10,6 @@ stay as they are, and what a sign reads is not stored.
 from __future__ import annotations
 
 import copy
-import math
 import operator
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from ..errors import ModelError, first_line
+from ..quantize.activation_scales import sampling_stride
 from ..transform.vq_config import VirtualQuantizeConfig
 from .binary import BinaryConv2d, BinaryLinear, Sign
 from .quantizers import activation_quantizer, quantized_layer
@@ -41,9 +41,6 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     ),
 }
 """Modules, functions and methods by what they ask of the quantizers."""
-
-_SAMPLED = 200_000
-"""Numbers of a tensor that are looked at, evenly spread."""
 
 
 def quantize_model(
@@ -115,17 +112,8 @@ class _Values(fx.Interpreter):  # type: ignore[misc]
         if isinstance(result, Tensor):
             self.versions[n] = result._version
             flat = result.flatten()
-            self.values[n] = flat[:: _stride(flat.numel())].clone()
+            self.values[n] = flat[:: sampling_stride(flat.numel())].clone()
         return result
-
-
-def _stride(size: int) -> int:
-    """From one looked at number to the next: coprime to the size, so that a map of such a width is
-    not looked at in some columns only."""
-    stride = max(1, size // _SAMPLED)
-    while math.gcd(stride, size) > 1:
-        stride += 1
-    return stride
 
 
 class _Proxy(fx.Proxy):  # type: ignore[misc]
