@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 
 import numpy as np
 
@@ -95,18 +95,29 @@ def by_rows(
     return AccessOrder(stride * input_row, output_row, lead, pitch_bytes=pitch_bytes)
 
 
-@cache
 def _margin(order: AccessOrder, input_bytes: int, output_bytes: int) -> int | None:
     """By how many bytes reading stays ahead of writing, at least; None if nothing is left to read
-    when the first byte is written."""
-    steps = -(-output_bytes // order.write_bytes)
-    ahead = []
-    for done in range(1, steps + 1):
-        read = max(0, order.lead_bytes + done * order.read_bytes)
-        if read >= input_bytes:
-            break
-        ahead.append(read - min(done * order.write_bytes, output_bytes))
-    return min(ahead, default=None)
+    when the first byte is written.
+
+    Each step reads and writes as many bytes as the one before it, but for those that wait for the
+    lead and for the last, which may write fewer: the least is found at one of these corners.
+    """
+
+    def read(step: int) -> int:
+        return max(0, order.lead_bytes + step * order.read_bytes)
+
+    steps = range(1, -(-output_bytes // order.write_bytes) + 1)
+    reading = bisect_left(steps, input_bytes, key=read)
+    waiting = bisect_right(steps, 0, key=read)
+    corners = {1, waiting, waiting + 1, reading - 1, reading}
+    return min(
+        (
+            read(step) - min(step * order.write_bytes, output_bytes)
+            for step in corners
+            if 1 <= step <= reading
+        ),
+        default=None,
+    )
 
 
 def orders_to_json(orders: Mapping[int, AccessOrder | None]) -> str:

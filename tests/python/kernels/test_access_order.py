@@ -116,3 +116,8 @@ def test_all_of_the_input_copied_first_allows_any_place() -> None:
     order = AccessOrder(0, 8, lead_bytes=40)
     assert all(order.allows(40, 80, d) for d in range(-80, 41))
     assert order.nearest(40, 80, 4) == 0
+
+
+def test_tensors_of_any_size_take_no_longer() -> None:
+    order = AccessOrder(1, 2, lead_bytes=-3)
+    assert order.nearest(2**40, 2**41, 1) == -(2**40) - 3
