@@ -64,6 +64,7 @@ gcc_finds_libc() { echo '#include <string.h>' | gcc -E -x c - >/dev/null 2>&1; }
 missing_packages_of_tests() {
     finds_browser || ! packages_browser || echo chromium
     have cppcheck || echo cppcheck
+    have ccache || echo ccache
     clang_finds_fuzzer || printf '%s\n' clang libclang-rt-dev
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what is kept instead of comparing: tests/golden, docs/pictures",
     )
+
+
+def pytest_configure() -> None:
+    """CMake compiles through ccache where there is one: tests build the same sources many times, in
+    folders whose names differ, which its settings make no difference."""
+    if ccache := shutil.which("ccache"):
+        os.environ["CMAKE_C_COMPILER_LAUNCHER"] = ccache
+        os.environ["CMAKE_ASM_COMPILER_LAUNCHER"] = ccache
+        os.environ["CCACHE_BASEDIR"] = "/"
+        os.environ["CCACHE_NOHASHDIR"] = "1"
 
 
 @pytest.fixture
