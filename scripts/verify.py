@@ -1,18 +1,22 @@
 """Run every check and record the results in docs/verify.md; exit status 1 if one failed.
 
-The record depends on the commit and the tools alone: no wall clock, no durations.
+    python scripts/verify.py [CHECK ...]
+
+With names of checks only those are run, and the record keeps the others' results with the commit
+that they are of. The record depends on commits and tools alone: no wall clock, no durations.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,8 +31,18 @@ CHECKS = {
     "slow": "pytest, the slow tests",
     "device": "pytest, what talks to devices, 20 times in a row",
 }
+DRAWN = "## Drawn models"
 PACKAGES = "apache-tvm", "onnxruntime", "ai-edge-litert", "tflite-micro"
 TOOLS = "arm-none-eabi-gcc", "qemu-system-arm", "clang", "cppcheck"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check said, and the commit it is of."""
+
+    words: str
+    commit: str
+    passed: bool = True
 
 
 def output(*command: str) -> str:
@@ -36,9 +50,9 @@ def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def run(check: str) -> tuple[bool, str]:
-    """Run one make target, showing its output; whether it passed, and the result in words."""
-    lines = []
+def run(check: str) -> Result:
+    """Run one make target, showing its output."""
+    of, lines = commit(), []
     command = ["make", "--no-print-directory", check]
     environment = dict(os.environ, PYTEST_ADDOPTS=f"--junitxml={RESULTS / check}.xml")
     with subprocess.Popen(
@@ -51,7 +65,9 @@ def run(check: str) -> tuple[bool, str]:
     passed = process.returncode == 0
     summaries = re.findall(r"^=+ (.*\d+ (?:passed|failed|error).*?) in ", "".join(lines), re.M)
     words = summaries[-1] if summaries else ("passed" if passed else "failed")
-    return passed, f"{len(summaries)} times, the last: {words}" if len(summaries) > 1 else words
+    if len(summaries) > 1:
+        words = f"{len(summaries)} times, the last: {words}"
+    return Result(words, of, passed)
 
 
 def commit() -> str:
@@ -62,11 +78,8 @@ def commit() -> str:
 
 
 def drawn_models() -> list[str]:
-    """A table of what tests/python/drawn ran, by kind of model; nothing if it did not run."""
-    results = RESULTS / "slow.xml"
-    if not results.exists():
-        return []
-    found = ElementTree.parse(results).iterfind(".//property[@name='drawn']")
+    """What tests/python/drawn ran, by kind of model."""
+    found = ElementTree.parse(RESULTS / "slow.xml").iterfind(".//property[@name='drawn']")
     batches = [json.loads(prop.attrib["value"]) for prop in found]
     columns = [
         Counter(kind_of(entry) for batch in batches for entry in batch[what])
@@ -77,7 +90,7 @@ def drawn_models() -> list[str]:
     sums = ("all", *(column.total() for column in columns))
     return [
         "",
-        "## Drawn models",
+        DRAWN,
         "",
         "Operators, shapes and numbers are drawn. The compiled C runs on this computer under the",
         "address and undefined-behaviour sanitizers and must give the reference's bits; the",
@@ -97,21 +110,36 @@ def kind_of(entry: str) -> str:
     return name.rpartition("/")[0] or name
 
 
+def kept() -> tuple[dict[str, Result], list[str]]:
+    """Of the record: each check's result, and the lines about drawn models."""
+    page = RECORD.read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\| `make (.*)` \| (.*) \| (.*) \|$", page, re.M)
+    results = {check: Result(words, of) for check, words, of in rows}
+    _, heading, after = page.partition(f"\n{DRAWN}\n")
+    return results, (heading + after).splitlines()
+
+
 def main() -> int:
-    """Run all checks even if one fails; write the record."""
-    of = commit()
-    shutil.rmtree(RESULTS, ignore_errors=True)
-    results = {check: run(check) for check in CHECKS}
+    """Run the checks even if one fails; write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(CHECKS))
+    names = parser.parse_args().checks or list(CHECKS)
+    if unknown := set(names) - set(CHECKS):
+        parser.error(f"unknown checks: {', '.join(sorted(unknown))}; known: {', '.join(CHECKS)}")
+    results = {check: run(check) for check in CHECKS if check in names}
+    others, drawn = kept()
+    shown = {check: results.get(check, others.get(check)) for check in CHECKS}
     record = [
         "# Verification record",
         "",
-        f"Written by `make verify`. Commit {of}.",
+        "Written by `make verify`, or by `python scripts/verify.py CHECK`, which runs one again.",
         "",
-        "| check | command | result |",
-        "| --- | --- | --- |",
+        "| check | command | result | commit |",
+        "| --- | --- | --- | --- |",
         *(
-            f"| {CHECKS[check]} | `make {check}` | {words} |"
-            for check, (_, words) in results.items()
+            f"| {CHECKS[check]} | `make {check}` | {result.words} | {result.commit} |"
+            for check, result in shown.items()
+            if result
         ),
         "",
         "| tool | version |",
@@ -119,11 +147,11 @@ def main() -> int:
         f"| Python | {sys.version.split()[0]} |",
         *(f"| {package} | {version(package)} |" for package in PACKAGES),
         *(f"| {tool} | {output(tool, '--version').splitlines()[0]} |" for tool in TOOLS),
-        *drawn_models(),
+        *(drawn_models() if "slow" in results else drawn),
     ]
     RECORD.write_text("\n".join(record) + "\n", encoding="utf-8")
     print(f"wrote {RECORD}")
-    return 0 if all(passed for passed, _ in results.values()) else 1
+    return 0 if all(result.passed for result in results.values()) else 1
 
 
 if __name__ == "__main__":
