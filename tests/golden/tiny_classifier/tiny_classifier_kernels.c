@@ -28,8 +28,8 @@ void tvmgen_tiny_classifier_conv_rows_rows3_steps3_pixel4_channels5_unroll12_wei
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 5; channel += 4) {
-            const int32_t pairs = 5 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 5 - channel > 2 ? 2 : 1;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;

@@ -28,8 +28,8 @@ void tvmgen_tiny_conv_conv_rows_rows3_steps6_pixel4_channels6_unroll18_weightspa
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 6; channel += 4) {
-            const int32_t pairs = 6 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 6 - channel > 2 ? 2 : 1;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;

@@ -84,8 +84,8 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels4_pitch11_unroll24
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 4; channel += 4) {
-            const int32_t pairs = 4 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 2;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;
@@ -128,8 +128,8 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps24_pixel48_channels3_pitch11_unroll24
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 3; channel += 4) {
-            const int32_t pairs = 3 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 2;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;
@@ -190,8 +190,8 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels4_pitch30_unroll8_w
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 4; channel += 4) {
-            const int32_t pairs = 4 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 2;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;
@@ -234,8 +234,8 @@ void tvmgen_tiny_nary_conv_rows_rows1_steps6_pixel12_channels2_pitch30_unroll8_w
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 2; channel += 4) {
-            const int32_t pairs = 2 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 2 - channel > 2 ? 2 : 1;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;

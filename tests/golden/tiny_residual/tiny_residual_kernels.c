@@ -31,8 +31,8 @@ void tvmgen_tiny_residual_conv_rows_rows1_steps2_pixel4_channels4_unroll4_weight
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
         const int32_t *next = stream;
         for (int32_t channel = 0; channel < 4; channel += 4) {
-            const int32_t pairs = 4 - channel > 2 ? 2 : 1;
             uint32_t sum_of[4];
+            const int32_t pairs = 2;
             /* P, B of each pair */
             for (int32_t i = 0; i < 2 * pairs; ++i) {
                 sum_of[i] = (uint32_t)*next++;
