@@ -29,6 +29,13 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture
+def no_ccache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every compilation takes place: what a test says of two builds is not read from a cache."""
+    monkeypatch.delenv("CMAKE_C_COMPILER_LAUNCHER", raising=False)
+    monkeypatch.delenv("CMAKE_ASM_COMPILER_LAUNCHER", raising=False)
+
+
+@pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 

@@ -56,6 +56,7 @@ def test_symbols_by_address_without_thumb_bit(firmware: Firmware) -> None:
         assert (symbol.address >= ram.origin) == (symbol.part in ("arena", "data"))
 
 
+@pytest.mark.usefixtures("no_ccache")
 def test_same_sources_same_bytes(tmp_path: Path) -> None:
     images = []
     for name in ("one", "somewhere else/with a longer path"):
@@ -99,6 +100,7 @@ def test_what_does_not_fit(tmp_path: Path, file: str, old: str, new: str, messag
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("no_ccache")
 def test_the_callers_environment_does_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
