@@ -2,9 +2,10 @@
 similar one won.
 
 Of an equal layer all that was measured is known: the schedules that need no more RAM than the
-kernel's own and have the fewest cycles, or bytes of flash, or some of both. A similar layer, of the
-same operator, attributes and storage but of other sizes, gives what it was worth to answer
-otherwise than the kernel itself, as far as that is not about sizes.
+kernel's own and have the fewest cycles, or bytes of flash, or some of both. Of a similar layer, of
+the same operator, attributes and storage but of other sizes, it is known what is gained where it
+answers otherwise than the kernel itself; what of that is not about sizes is offered beside the
+kernel's own answers, with cycles in proportion to the work.
 """
 
 from __future__ import annotations
@@ -47,9 +48,7 @@ class Schedules:
         records = self._records(layer)
         if records:
             return [Alternative(_changes(r.schedule, own), figures(r.outcome)[0]) for r in records]
-        similar = self._similar(describe(layer, self.core))
-        wanted = {name: value for name, value in similar.items() if name in own}
-        return [Alternative(wanted if _is_possible(layer, self.core, wanted) else {})]
+        return self._of_similar(layer, own)
 
     def cycles(self, layer: Layer) -> float | None:
         """The fewest of the alternatives; None if no equal layer was measured."""
@@ -66,23 +65,33 @@ class Schedules:
                 return [r for r in useful if _is_possible(layer, self.core, r.schedule)]
         return []
 
-    def _similar(self, layer: Mapping[str, Any]) -> Schedule:
-        """What the most similar layer answers otherwise than its kernel, about anything but
-        sizes."""
-        nearest: tuple[float, list[Record]] = (_FARTHEST, [])
+    def _of_similar(self, layer: Layer, own: Schedule) -> list[Alternative]:
+        """What the most similar layer offers, the kernel's own answers first."""
+        described = describe(layer, self.core)
+        records, work = self._nearest(described)
+        its_own = _own(records)
+        if its_own is None:
+            return [Alternative({})]
+        found: dict[str, Alternative] = {}
+        for record in (its_own, *_useful(records, self.objective)):
+            changes = _changes(record.schedule, its_own.schedule)
+            wanted = {n: v for n, v in changes.items() if n in _SIZELESS and n in own}
+            cycles = figures(record.outcome)[0] * _work(described) / work
+            if _is_possible(layer, self.core, wanted):
+                found.setdefault(str(sorted(wanted.items())), Alternative(wanted, cycles))
+        return list(found.values())
+
+    def _nearest(self, layer: Mapping[str, Any]) -> tuple[list[Record], float]:
+        """Of the most similar layer, what was measured and its work."""
+        nearest: tuple[list[Record], float] = [], 1.0
+        least = _FARTHEST
         for database in self.databases:
             for task, other in database.layers.items():
                 far = _distance(layer, other)
-                records = list(database.known(task)) if far < nearest[0] else []
+                records = list(database.known(task)) if far < least else []
                 if records:
-                    nearest = far, records
-        records = nearest[1]
-        own = _own(records)
-        if own is None:
-            return {}
-        best = _useful(records, "balanced")[0]
-        changes = _changes(best.schedule, own.schedule)
-        return {name: value for name, value in changes.items() if name in _SIZELESS}
+                    nearest, least = (records, _work(other)), far
+        return nearest
 
 
 @cache
@@ -149,3 +158,10 @@ def _distance(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
             else:
                 far += abs(math.log(m / n))
     return far
+
+
+def _work(layer: Mapping[str, Any]) -> float:
+    """Products of a layer with weights, elements of others."""
+    *shape, _ = layer["output"]
+    weights = layer["constants"][0] if layer["constants"] else shape[-1:]
+    return float(math.prod(shape) * math.prod(weights) / shape[-1])

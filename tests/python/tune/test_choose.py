@@ -79,8 +79,16 @@ def test_a_layer_of_other_sizes_takes_what_was_won_but_nothing_about_sizes() -> 
     )
     schedules = Space(Task((layer,), CORE)).schedules[0]
     better = next(n for n, one in enumerate(schedules) if one.get("unroll") == 16)
-    known = database(layer, {0: Cost(100, 1, 9, 9), better: Cost(60, 1, 9, 9)})
-    assert Schedules((known,), CORE, "speed").alternatives(wider) == [Alternative({"unroll": 16})]
+    smaller = next(n for n, one in enumerate(schedules) if one.get("unroll") == 8)
+    costs = {0: Cost(100, 1, 9, 9), better: Cost(60, 1, 19, 9), smaller: Cost(160, 1, 8, 9)}
+    known = database(layer, costs)
+    own, fast, small = (
+        Alternative({}, 200.0),
+        Alternative({"unroll": 16}, 120.0),
+        Alternative({"unroll": 8}, 320.0),
+    )
+    assert Schedules((known,), CORE, "speed").alternatives(wider) == [own, fast]
+    assert Schedules((known,), CORE, "size").alternatives(wider) == [own, fast, small]
     other_core = replace(CORE, name="cortex-m7")
     assert Schedules((known,), other_core, "speed").alternatives(wider) == [Alternative({})]
 
