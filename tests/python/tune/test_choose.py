@@ -6,9 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
+from one_layer import one_layer_module
 from tuned_layers import CORE, layers
 
+from vq_cortexm.build import build_folded
+from vq_cortexm.codegen.micro_kernel import code_bytes
 from vq_cortexm.kernels.layer import Layer, TensorSpec
+from vq_cortexm.op.conv2d import Conv2dAttrs
 from vq_cortexm.transform.select_schedule import Alternative
 from vq_cortexm.tune.choose import Schedules
 from vq_cortexm.tune.database import Database, Record
@@ -106,3 +111,36 @@ def test_a_schedule_that_the_weights_do_not_allow_is_not_taken() -> None:
     for one in Schedules((known,), CORE, "speed").alternatives(heavy):
         assert one.schedule.get("weights") != "pairs"
         Task((heavy,), CORE).make([one.schedule])
+
+
+@pytest.mark.parametrize("depth", [13, 27])
+def test_builds_follow_the_objective_where_no_layer_was_measured(depth: int) -> None:
+    """The layers most like it won by long routines."""
+    rng = np.random.default_rng(depth)
+    weight = rng.integers(-127, 128, (11, 3, 3, depth)).astype(np.int8)
+    scales = rng.uniform(1e-3, 2e-3, 11).astype(np.float32)
+    attrs = Conv2dAttrs(
+        strides=(1, 1),
+        padding=(1, 1, 1, 1),
+        dilation=(1, 1),
+        groups=1,
+        x_scale=0.05,
+        x_zero_point=-128,
+        y_scale=0.1,
+        y_zero_point=-128,
+        y_min=-128,
+        y_max=127,
+        rounding="single",
+    )
+    shape = (1, 16, 16, depth)
+    module = one_layer_module(
+        "conv2d", shape, "int8", [weight, np.zeros(11, np.int32), scales], attrs
+    )
+    code = {}
+    for objective in ("size", "balanced", "speed"):
+        program = build_folded(module, "vq-cortexm/mps2-an386", objective=objective).program
+        code[objective] = sum(
+            code_bytes(m) for each in program.micro_kernels.values() for m in each
+        )
+    assert code["size"] <= code["balanced"] <= code["speed"]
+    assert 3 * code["size"] < 2 * code["speed"]
