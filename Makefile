@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test verify bench bench-bcnet bench-tune docs docs-check new-user format setup lint types c-format unit slow device clean distclean
+.PHONY: demo test verify bench bench-bcnet bench-tune figures docs docs-check new-user format setup lint types c-format unit slow device clean distclean
 
 demo:
 	@scripts/setup.sh demo
@@ -38,6 +38,19 @@ bench-tune:
 	@scripts/setup.sh
 	$(BIN)/python benchmarks/tune_shipped.py "$(MODELS)"
 	$(BIN)/python benchmarks/tuning.py "$(MODELS)"
+
+# All pages of figures that take no hours, anew: `git diff docs` shows which have moved.
+figures:
+	$(if $(and $(MODELS),$(DATASETS)),,$(error MODELS or DATASETS is not set: make figures \
+		MODELS=<as for bench> DATASETS=<folder with the data that benchmarks/mlperf_tiny.py, \
+		quantization.py and bcnet.py name>))
+	@scripts/setup.sh
+	$(BIN)/python benchmarks/performance.py "$(MODELS)"
+	$(BIN)/python benchmarks/mlperf_tiny.py "$(MODELS)" --data "$(DATASETS)" --output docs/mlperf_tiny.md
+	$(BIN)/python benchmarks/virtual_quantization.py "$(MODELS)"
+	$(BIN)/python benchmarks/quantization.py "$(MODELS)" "$(DATASETS)" --output docs/quantization.md
+	$(BIN)/python benchmarks/fit.py "$(MODELS)" "$(DATASETS)"
+	$(BIN)/python benchmarks/bcnet.py "$(DATASETS)"
 
 # The site of docs/ in build/site, strictly; the reference in docs/reference is written first.
 docs: setup
