@@ -53,6 +53,7 @@ def output(*command: str) -> str:
 def run(check: str) -> Result:
     """Run one make target, showing its output."""
     of, lines = commit(), []
+    (RESULTS / f"{check}.xml").unlink(missing_ok=True)
     command = ["make", "--no-print-directory", check]
     environment = dict(os.environ, PYTEST_ADDOPTS=f"--junitxml={RESULTS / check}.xml")
     with subprocess.Popen(
@@ -78,8 +79,11 @@ def commit() -> str:
 
 
 def drawn_models() -> list[str]:
-    """What tests/python/drawn ran, by kind of model."""
-    found = ElementTree.parse(RESULTS / "slow.xml").iterfind(".//property[@name='drawn']")
+    """What tests/python/drawn ran, by kind of model; nothing if the slow tests did not end."""
+    results = RESULTS / "slow.xml"
+    if not results.exists():
+        return []
+    found = ElementTree.parse(results).iterfind(".//property[@name='drawn']")
     batches = [json.loads(prop.attrib["value"]) for prop in found]
     columns = [
         Counter(kind_of(entry) for batch in batches for entry in batch[what])
@@ -126,8 +130,8 @@ def main() -> int:
     names = parser.parse_args().checks or list(CHECKS)
     if unknown := set(names) - set(CHECKS):
         parser.error(f"unknown checks: {', '.join(sorted(unknown))}; known: {', '.join(CHECKS)}")
-    results = {check: run(check) for check in CHECKS if check in names}
     others, drawn = kept()
+    results = {check: run(check) for check in CHECKS if check in names}
     shown = {check: results.get(check, others.get(check)) for check in CHECKS}
     record = [
         "# Verification record",
