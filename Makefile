@@ -44,13 +44,11 @@ figures:
 	$(if $(and $(MODELS),$(DATASETS)),,$(error MODELS or DATASETS is not set: make figures \
 		MODELS=<as for bench> DATASETS=<folder with the data that benchmarks/mlperf_tiny.py, \
 		quantization.py and bcnet.py name>))
-	@scripts/setup.sh
-	$(BIN)/python benchmarks/performance.py "$(MODELS)"
+	$(MAKE) bench bench-bcnet
 	$(BIN)/python benchmarks/mlperf_tiny.py "$(MODELS)" --data "$(DATASETS)" --output docs/mlperf_tiny.md
 	$(BIN)/python benchmarks/virtual_quantization.py "$(MODELS)"
 	$(BIN)/python benchmarks/quantization.py "$(MODELS)" "$(DATASETS)" --output docs/quantization.md
 	$(BIN)/python benchmarks/fit.py "$(MODELS)" "$(DATASETS)"
-	$(BIN)/python benchmarks/bcnet.py "$(DATASETS)"
 
 # The site of docs/ in build/site, strictly; the reference in docs/reference is written first.
 docs: setup

@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """CMake compiles through ccache where there is one: tests build the same sources many times, in
-    folders whose names differ, which its settings make no difference."""
+    folders of ever new names, which do not count with these settings."""
     if ccache := shutil.which("ccache"):
         os.environ["CMAKE_C_COMPILER_LAUNCHER"] = ccache
         os.environ["CMAKE_ASM_COMPILER_LAUNCHER"] = ccache
