@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..codegen.c_printer import c_type, print_function, print_prototype
 from ..codegen.float_functions import HEADER, float_literal
 from ..codegen.micro_kernel import render_micro_kernel
+from ..codegen.templates import template
 from ..errors import ModelError, first_line
 from ..kernels.access_order import orders_of
 from ..kernels.micro_kernel import MicroKernel
@@ -77,11 +77,6 @@ class _Renderer:
             for kernels in program.micro_kernels.values()
             for kernel in kernels
         }
-        self.environment = Environment(
-            loader=FileSystemLoader(resource_dir("codegen")),
-            undefined=StrictUndefined,
-            keep_trailing_newline=True,
-        )
 
     def files(self) -> dict[str, str]:
         model = self.options.model
@@ -123,10 +118,7 @@ class _Renderer:
         }
         if self.micro:
             templates |= {sources[3]: "model_kernels.c.j2", sources[4]: "model_assembly.S.j2"}
-        files = {
-            name: self.environment.get_template(template).render(shared)
-            for name, template in templates.items()
-        }
+        files = {name: template(path).render(shared) for name, path in templates.items()}
         include = resource_dir("runtime") / "include"
         headers = ["vq_inline.h", *([HEADER] if shared["float_header"] else [])]
         return {**files, **{h: (include / h).read_text(encoding="utf-8") for h in headers}}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from ..resources import resource_dir
+from ..codegen.templates import template
 
 APP_SOURCE = "vq_app.c"
 
@@ -69,12 +67,7 @@ def render_app(app: AppSpec, fingerprint: bytes) -> str:
             f"the sample of {app.io.model} has {len(app.sample)} bytes, "
             f"its inputs {app.io.input_bytes}"
         )
-    environment = Environment(
-        loader=FileSystemLoader(resource_dir("codegen")),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("app.c.j2").render(
+    return template("app.c.j2").render(
         model=app.io.model,
         inputs=app.io.inputs,
         outputs=app.io.outputs,

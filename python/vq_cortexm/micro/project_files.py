@@ -19,9 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ..aot.program import Tensor
+from ..codegen.templates import template
 from ..errors import UsageError
 from ..resources import resource_dir
 from ..samples import random_samples
@@ -176,13 +175,8 @@ def _fill(project: Path, library: ModelLibrary, board: Board, settings: ProjectS
 
 
 def _cmake_lists(model: str, board: Board, settings: ProjectSettings) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(resource_dir("codegen")),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
     bare_core = board.emulation != "host"
-    return environment.get_template("project/CMakeLists.txt.j2").render(
+    return template("project/CMakeLists.txt.j2").render(
         model=model,
         board=board.name,
         bare_core=bare_core,
