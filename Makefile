@@ -2,7 +2,7 @@
 # A failed set-up shows as "Error 3"; make's own exit status is 2 for any failure.
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n 2 --durations=10
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 C_FILES = $(shell find runtime tests/c -name '*.[ch]' 2>/dev/null)
 
 .PHONY: demo test verify bench bench-bcnet bench-tune figures docs docs-check new-user format setup lint types c-format unit slow device clean distclean
