@@ -3,42 +3,32 @@
 Candidates are the realisations of `nary.encoding` that a kernel of the core has; the objective
 chooses among them for the whole network, of two nets for both together (`choose_together`). Layers
 for `size` have short loops. Cycles are measured ones where the caller knows them for all candidates
-of a layer, else counted: products, and words that are decoded.
+of a layer, else counted.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tvm
 
-from ..compat import Expr, IRModule, op_name, shape_of
+from ..compat import Expr, IRModule, op_name
 from ..errors import UsageError
 from ..kernels import realise
 from ..kernels.layer import Kernel, Layer
 from ..nary.encoding import Realisation, possible_realisations
-from ..op.registry import count_macs
 from ..target import Core
 from .choose_together import Choice, choose_together, code_of, constant_bytes
 from .composed import nets_of, with_nets
+from .counted_cycles import counted_cycles
 from .lower_to_tir import DEFAULT_OBJECTIVE, OBJECTIVE, REALISATIONS, Objective, layer_of
 from .rewriting import bindings_of
 from .virtual_quantize import CHANNEL_AXES, virtual_quantization
 from .vq_config import VirtualQuantizeConfig
 
-_PRODUCT_CYCLES = {"fours": 1.075, "twos": 0.97, "dense": 1.3, "dense_nested": 1.4}
-"""Modelled: of a product, by the weights of `conv_rows` or by routine; and of all others: """
-_OTHER_CYCLES = 1.03
-_PORTABLE_CYCLES = 4.0
-"""Without routines."""
-_PASS_CYCLES = {"decode_fields": 5.0, "decode_radix": 12.0, "decode_table": 15.0}
-_WIDE_CYCLES, _WORD_CYCLES = 9.0, 6.0
-"""Modelled: of a word of four weights, by what decodes it; more with fractions of 64 bits; and of
-what is around decoding."""
 _DECODING_BYTES = 150
 """Of a kernel's code that calls decoders, about."""
 
@@ -96,10 +86,9 @@ class SelectRealisation:
 
     def _choices(self, call: Expr) -> list[_Choice]:
         """Plain first."""
-        macs, pixels = count_macs(call), math.prod(shape_of(call)[:-1])
         layer = layer_of(call, compact=self.objective == "size")
         layers = possible_layers(layer, self.core)
-        choices = [_choice(realise(one, self.core), macs, pixels) for one in layers]
+        choices = [_choice(realise(one, self.core), call) for one in layers]
         known = [self.measured(one) for one in layers]
         cycles = [n for n in known if n is not None]
         if len(cycles) < len(layers):
@@ -128,23 +117,9 @@ def _asked_for(layer: str, realisation: Realisation | None, every: list[_Choice]
     return asked
 
 
-def _choice(kernel: Kernel, macs: int, pixels: int) -> _Choice:
-    names = {str(micro.parameters.get("weights", micro.family)) for micro in kernel.micro}
-    known = [_PRODUCT_CYCLES[name] for name in names if name in _PRODUCT_CYCLES]
-    per_product = max(known, default=_OTHER_CYCLES if names else _PORTABLE_CYCLES)
-    if any(micro.family == "conv_rows" for micro in kernel.micro):
-        # a lone last pixel is computed beside nothing
-        per_product *= (pixels + pixels % 2) / pixels
+def _choice(kernel: Kernel, call: Expr) -> _Choice:
     code = code_of(kernel)
-    stored = kernel.weights
-    if stored.decoded_words:
+    if kernel.weights.decoded_words:
         code[kernel.micro[0].symbol + "_decoding"] = _DECODING_BYTES
-    cycles = macs * per_product + stored.decoded_words * _decoding_cycles(kernel)
-    return _Choice(constant_bytes(kernel), cycles, code, stored.realisation)
-
-
-def _decoding_cycles(kernel: Kernel) -> float:
-    """Of a word."""
-    passes = [micro for micro in kernel.micro if micro.family in _PASS_CYCLES]
-    wide = sum(_WIDE_CYCLES for micro in passes if micro.parameters.get("bits") == 64)
-    return sum((_PASS_CYCLES[micro.family] for micro in passes), _WORD_CYCLES) + wide
+    cycles = counted_cycles(kernel, call)
+    return _Choice(constant_bytes(kernel), cycles, code, kernel.weights.realisation)

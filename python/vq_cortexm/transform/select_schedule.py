@@ -21,6 +21,7 @@ from ..kernels.layer import Layer
 from ..target import Core
 from .choose_together import Choice, choose_together, code_of, constant_bytes
 from .composed import nets_of, with_nets
+from .counted_cycles import counted_cycles
 from .lower_to_tir import (
     DEFAULT_OBJECTIVE,
     OBJECTIVE,
@@ -36,11 +37,11 @@ _CORE = "vq.core"
 
 @dataclass(frozen=True)
 class Alternative:
-    """What a layer's kernel shall answer otherwise than by itself, and its cycles, which matter
-    where there are several."""
+    """What a layer's kernel shall answer otherwise than by itself, and its cycles: they are counted
+    where nobody measured them."""
 
     schedule: Schedule
-    cycles: float = 0.0
+    cycles: float | None = None
 
 
 Alternatives = Callable[[Layer], Sequence[Alternative]]
@@ -85,7 +86,8 @@ class SelectSchedule:
                     name = str(var.name)
                     compact = self.objective == "size"
                     layer = layer_of(call, False, stored.get(name, "plain"), compact)
-                    choices[net, name] = [self._choice(layer, a) for a in self.alternatives(layer)]
+                    every = self.alternatives(layer)
+                    choices[net, name] = [self._choice(layer, one, call) for one in every]
         chosen: dict[str, dict[str, Schedule]] = {net: {} for net in nets}
         for (net, name), choice in choose_together(choices, self.objective).items():
             if choice.schedule:
@@ -97,9 +99,10 @@ class SelectSchedule:
         main = done.get("main", module["main"]).with_attr(_CORE, self.core.name)
         return with_nets(module, {**done, "main": main})
 
-    def _choice(self, layer: Layer, one: Alternative) -> _Choice:
+    def _choice(self, layer: Layer, one: Alternative, call: Expr) -> _Choice:
         kernel = realise(replace(layer, knobs=Knobs(one.schedule)), self.core)
-        return _Choice(constant_bytes(kernel), one.cycles, code_of(kernel), one.schedule)
+        cycles = counted_cycles(kernel, call) if one.cycles is None else one.cycles
+        return _Choice(constant_bytes(kernel), cycles, code_of(kernel), one.schedule)
 
 
 def is_selected(module: IRModule, core: Core, objective: Objective) -> bool:

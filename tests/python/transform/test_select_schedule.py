@@ -77,6 +77,18 @@ def test_of_several_alternatives_the_objective_takes_what_is_best_together() -> 
         assert len(schedules(module["main"])) == count
 
 
+@pytest.mark.parametrize(("others", "count"), [(0.0, 0), (None, 4)])
+def test_layers_that_nobody_measured_are_counted(others: float | None, count: int) -> None:
+    """Little is gained where a few convolutions get faster, beside all else that takes time."""
+
+    def alternatives(layer: Layer) -> list[Alternative]:
+        if layer.op != "vq.conv2d":
+            return [Alternative({}, others)]
+        return [Alternative({}, 1.0), Alternative({"unroll": 4}, 2.0)]
+
+    assert len(schedules(selected(alternatives, folded("residual"))["main"])) == count
+
+
 def test_measured_cycles_decide_how_weights_are_stored() -> None:
     from nary_net import levels_of, nary_net
 
